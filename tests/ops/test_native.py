@@ -1,0 +1,69 @@
+"""What only the native kernels promise: the same bits on any number of threads, and a clear word where missing."""
+
+import pytest
+import torch
+
+from ssm_sense import ops
+from ssm_sense.ops import causal_conv1d, cpu, selective_scan
+
+NATIVE = [name for name in ops.available() if name.startswith("native")]
+
+
+@pytest.fixture
+def restore_threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("backend", NATIVE)
+@pytest.mark.parametrize(("batch", "length", "channels"), [(70, 20, 17), (1, 300, 200), (5, 130, 48)])
+@pytest.mark.usefixtures("restore_threads")
+def test_the_same_bits_on_any_number_of_threads(
+    backend, batch, length, channels, scan_inputs, conv_inputs, run_with_gradients
+):
+    scan = scan_inputs(batch, length, channels, 16, torch.float32)
+    conv = conv_inputs(batch, length, channels, 4, torch.float32)
+    assert batch * length * channels * 4 > 1 << 16, "too small for a second thread"
+
+    def run():
+        results = run_with_gradients(selective_scan, scan, dt_softplus=True)
+        return [*results.values(), *run_with_gradients(causal_conv1d, conv, activation="silu").values()]
+
+    with ops.use_backend(backend):
+        torch.set_num_threads(1)
+        alone = run()
+        for threads in (2, 3, 5):
+            torch.set_num_threads(threads)
+            assert all(torch.equal(a, b) for a, b in zip(alone, run(), strict=True)), threads
+
+
+@pytest.mark.parametrize("backend", NATIVE)
+def test_builds_answer_by_name(backend):
+    with ops.use_backend(backend):
+        assert ops.backend() == backend
+        ops.require("native")
+        ops.require(backend)
+
+
+def test_demanding_what_does_not_run_is_an_error():
+    with ops.use_backend("torch"), pytest.raises(RuntimeError, match="'native' was demanded, but 'torch' runs here"):
+        ops.require("native")
+    with pytest.raises(ValueError, match="backend must be one of"), ops.use_backend("fortran"):
+        pass
+    assert ops.backend() == ops.available()[0]
+
+
+def test_without_a_library_there_are_no_builds(monkeypatch):
+    monkeypatch.setattr(cpu, "_library", None)
+    assert cpu.builds() == ()
+
+
+def test_an_unknown_build_is_an_error_not_a_crash(scan_inputs):
+    if not NATIVE:
+        assert cpu.builds() == ()
+        return
+    names = ("x", "dt", "A", "B", "C")
+    inputs = scan_inputs(1, 2, 3, 4, torch.float32)
+    with pytest.raises(RuntimeError, match="no such build"):
+        cpu.scan_forward(99, *(inputs[name] for name in names), None, None, None, False, None, None, None, False)
