@@ -1,0 +1,91 @@
+"""The surprise policy on cases worked by hand, whole and cut into frames."""
+
+import pytest
+import torch
+
+from ssm_sense.nn.surprise import SurprisePolicy
+
+
+def decide(levels: list[float], policy: SurprisePolicy, fps: float = 1.0):
+    wrong = torch.tensor(levels).view(1, -1, 1).expand(1, -1, 4)
+    seconds = torch.arange(len(levels), dtype=torch.float64)[None] / fps
+    return policy(wrong, seconds, policy.initial_state(1))[0]
+
+
+def test_an_event_begins_at_an_upward_crossing_after_the_shortest_event() -> None:
+    policy = SurprisePolicy(threshold=0.5, shortest_event_s=3.0)
+    #         start   crossing at 3  stays up  down  too soon at 6 s?        crossing at 8
+    levels = [1.0, 0.1, 0.2, 0.9, 0.8, 0.1, 0.9, 0.2, 0.7]
+    boundary = decide(levels, policy).boundary[0].tolist()
+    assert [t for t, here in enumerate(boundary) if here] == [3, 6]
+    boundary = decide(levels, SurprisePolicy(threshold=0.5, shortest_event_s=4.0)).boundary[0].tolist()
+    assert [t for t, here in enumerate(boundary) if here] == [6]
+
+
+def test_the_shortest_event_is_a_time_not_a_number_of_frames() -> None:
+    policy = SurprisePolicy(threshold=0.5, shortest_event_s=3.0)
+    levels = [1.0, 0.1, 0.9, 0.1, 0.9, 0.1, 0.9, 0.1]
+    found = decide(levels, policy, fps=2.0).boundary[0].tolist()
+    assert [t for t, here in enumerate(found) if here] == [6]
+
+
+def test_frame_0_is_never_a_boundary_and_a_boundary_opens_every_gate() -> None:
+    policy = SurprisePolicy(threshold=0.5, shortest_event_s=0.0)
+    decision = decide([1.0, 0.0, 1.0], policy)
+    assert decision.boundary.tolist() == [[False, False, True]]
+    assert decision.keep.tolist() == [[1.0, 1.0, 0.0]]
+    assert torch.equal(decision.gate[0, 2], torch.ones(4))
+
+
+def test_the_gate_lies_between_floor_and_one_and_acts_per_location() -> None:
+    policy = SurprisePolicy(floor=0.3, centre=0.5, width=0.1, threshold=9.0)
+    wrong = torch.tensor([[[0.5, -5.0, 5.0]]])
+    gate = policy(wrong, torch.zeros(1, 1, dtype=torch.float64), policy.initial_state(1))[0].gate
+    torch.testing.assert_close(gate, torch.tensor([[[0.65, 0.3, 1.0]]]))
+
+
+@pytest.mark.parametrize("cut", [1, 17, 50])
+def test_cutting_changes_nothing(cut: int) -> None:
+    torch.manual_seed(0)
+    policy = SurprisePolicy(threshold=0.6, shortest_event_s=2.0)
+    wrong, seconds = torch.rand(2, 60, 4).sqrt(), torch.arange(60, dtype=torch.float64).repeat(2, 1)
+    whole, end = policy(wrong, seconds, policy.initial_state(2))
+    first, middle = policy(wrong[:, :cut], seconds[:, :cut], policy.initial_state(2))
+    second, end_of_cut = policy(wrong[:, cut:], seconds[:, cut:], middle)
+    assert whole.boundary.any()
+    assert torch.equal(torch.cat([first.boundary, second.boundary], 1), whole.boundary)
+    # A vectorised sigmoid may differ from its own tail loop in the last bit.
+    torch.testing.assert_close(torch.cat([first.gate, second.gate], 1), whole.gate, atol=1e-7, rtol=0)
+    assert all(torch.equal(end[k], end_of_cut[k]) for k in end)
+
+
+def test_true_events_replace_found_ones() -> None:
+    policy = SurprisePolicy(threshold=0.5)
+    true = torch.tensor([[True, False, True]])
+    seconds = torch.arange(3, dtype=torch.float64)[None]
+    found = policy(torch.ones(1, 3, 4), seconds, policy.initial_state(1), true)[0].boundary
+    assert found.tolist() == [[False, False, True]]
+
+
+def test_the_policy_learns_through_the_gate_alone() -> None:
+    policy = SurprisePolicy()
+    wrong = torch.rand(1, 5, 4)
+    seconds = torch.arange(5, dtype=torch.float64)[None]
+    policy(wrong, seconds, policy.initial_state(1))[0].gate.sum().backward()
+    assert policy.centre.grad is not None
+    assert policy.log_width.grad is not None
+
+
+def test_the_threshold_follows_the_quantile() -> None:
+    policy = SurprisePolicy(threshold=0.0, event_rate=0.25, momentum=0.5)
+    for _ in range(30):
+        policy.follow(torch.arange(101).float()[None])
+    assert policy.threshold.item() == pytest.approx(75.0, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("bad", "named"), [({"floor": 0.0}, "floor"), ({"width": 0.0}, "width"), ({"event_rate": 1.0}, "event_rate")]
+)
+def test_bad_settings_are_named(bad: dict[str, float], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        SurprisePolicy(**bad)
