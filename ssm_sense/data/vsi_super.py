@@ -1,0 +1,158 @@
+"""VSI-SUPER Recall and Count, from a folder laid out as their Hugging Face downloads are.
+
+    test_10mins.parquet     a row for each question
+    10mins/00000000.mp4     what the rows call `video_path`; or all of them in 10mins.zip
+
+Rows have `video_path`, `question`, `answer`, and for Recall `options`, for Count `split`, `query_times`, `answers`.
+`ssm-sense world render` writes the same layout, with each video's truth beside it. Source: arXiv 2511.04670.
+"""
+
+import os
+import shutil
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ssm_sense.data.clip import Clip, Event, Question
+from ssm_sense.data.video import VideoFile
+from ssm_sense.data.world.truth import Truth
+from ssm_sense.errors import UserError
+
+FRAMES_OF_A_VIDEO = "These are frames of a video.\n"
+"""How every prompt begins; the rows of Recall bring it along, those of Count do not."""
+
+Row = Mapping[str, Any]
+
+
+def lengths(folder: Path) -> list[float]:
+    """The lengths of video, in minutes, for which a folder has questions."""
+    names = [path.name.removeprefix("test_").removesuffix("mins.parquet") for path in folder.glob("test_*mins.parquet")]
+    return sorted(float(name) for name in names if name.replace(".", "", 1).isdigit())
+
+
+def read(folder: Path, minutes: float, fps: float = 1.0, size: tuple[int, int] | None = None) -> list[Clip]:
+    """The clips of one length, each with all the questions about its video, in the order of the rows.
+
+    Questions are of kind "vsr" or "vsc", asked at the end, or "vsc-streaming", asked on the way as well.
+    fps, size: as for `VideoFile`. Every video is opened here, but decoded only when its frames are asked for.
+    Videos that are missing are unpacked from their archive first.
+
+    Raises UserError, naming file and row, for anything missing or damaged.
+    """
+    name = f"{minutes:g}mins"
+    table = folder / f"test_{name}.parquet"
+    rows = _rows(table)
+    if any(not (folder / row["video_path"]).is_file() for row in rows) and (folder / f"{name}.zip").is_file():
+        _unpack(folder / f"{name}.zip", folder / name)
+    videos: dict[str, VideoFile] = {}
+    questions: dict[str, list[Question]] = {}
+    for i, row in enumerate(rows):
+        path = row["video_path"]
+        try:
+            if path not in videos:
+                videos[path] = VideoFile(folder / path, fps, size)
+            questions.setdefault(path, []).extend(_questions(row, videos[path].duration_s))
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{table}, row {i}: {error}") from error
+    return [
+        Clip(path.removesuffix(".mp4"), video, fps, video.duration_s, tuple(questions[path]), _events(video.path))
+        for path, video in videos.items()
+    ]
+
+
+def _rows(table: Path) -> list[Row]:
+    """The rows of a table, each known to name a video inside its folder and to ask something."""
+    if not table.is_file():
+        has = ", ".join(f"{m:g}" for m in lengths(table.parent)) or "none"
+        raise UserError(f"{table}: no such file (its folder has lengths, in minutes: {has})")
+    try:
+        rows = pq.read_table(table).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{table}: not a table that can be read: {error}") from error
+    if not rows:
+        raise UserError(f"{table}: expected questions, found no row")
+    for i, row in enumerate(rows):
+        for column in ("video_path", "question"):
+            if not isinstance(row.get(column), str) or not row[column].strip():
+                raise UserError(f"{table}, row {i}: expected a text in column {column!r}, got {row.get(column)!r}")
+        if not _is_inside(row["video_path"]):
+            raise UserError(f"{table}, row {i}: expected a video inside the folder, got {row['video_path']!r}")
+    return rows
+
+
+def _questions(row: Row, duration_s: float) -> list[Question]:
+    """What one row asks. Raises ValueError for a row that does not fit together."""
+    text = row["question"].strip()
+    if row.get("options"):
+        options = tuple(str(option) for option in row["options"])
+        letters = [option.partition(".")[0] for option in options]
+        if row.get("answer") not in letters:
+            raise ValueError(f"expected an answer among {', '.join(letters)}, got {row.get('answer')!r}")
+        return [Question(text, row["answer"], duration_s, "vsr", options)]
+    text = FRAMES_OF_A_VIDEO + text.removeprefix(FRAMES_OF_A_VIDEO)
+    if not str(row.get("split")).endswith("_streaming"):
+        return [Question(text, _number(row.get("answer")), duration_s, "vsc")]
+    times, answers = row.get("query_times") or [], row.get("answers") or []
+    if not times or len(times) != len(answers):
+        raise ValueError(f"expected as many answers as query_times, got {len(answers)} and {len(times)}")
+    late = [t_s for t_s in times if not 0 <= t_s <= duration_s]
+    if late:
+        raise ValueError(f"expected query_times within the {duration_s:g} s of the video, got {late}")
+    return [
+        Question(text, _number(answer), float(t_s), "vsc-streaming") for t_s, answer in zip(times, answers, strict=True)
+    ]
+
+
+def _number(answer: Any) -> str:
+    """An answer to a counting question, such as "12". Raises ValueError for anything else."""
+    number = float(answer) if isinstance(answer, int | float | str) else -1.0
+    if number < 0 or not number.is_integer():
+        raise ValueError(f"expected a whole number for an answer, got {answer!r}")
+    return str(int(number))
+
+
+def _events(video: Path) -> tuple[Event, ...] | None:
+    """The true events of a rendered video; None for a real one, which has no truth beside it."""
+    truth = video.with_suffix(".json")
+    return Truth.load(truth).events if truth.is_file() else None
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a relative path, as written on any system, stays in the folder that it starts from."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return not path.is_absolute() and ".." not in path.parts and ":" not in name
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpack the videos of an archive into `folder`, whether or not their names begin with it.
+
+    Each appears under its name only when it is whole, and those that are there already are left alone.
+    Raises UserError where the archive is damaged, names a path outside, or does not fit the disk.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            members = [member for member in file.infolist() if member.filename.endswith(".mp4")]
+            outside = [member.filename for member in members if not _is_inside(member.filename)]
+            if outside:
+                raise UserError(f"{archive}: holds paths outside of its folder, such as {outside[0]!r}")
+            targets = {folder / PurePosixPath(m.filename.removeprefix(f"{folder.name}/")): m for m in members}
+            missing = {target: member for target, member in targets.items() if not target.is_file()}
+            need_bytes, free_bytes = sum(m.file_size for m in missing.values()), shutil.disk_usage(archive.parent).free
+            if need_bytes > free_bytes:
+                raise UserError(f"{archive}: unpacks to {need_bytes:,} bytes, the disk has {free_bytes:,} left")
+            for target, member in missing.items():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                draft = target.with_name(f".{target.name}.{os.getpid()}")
+                try:
+                    with file.open(member) as source, draft.open("wb") as out:
+                        shutil.copyfileobj(source, out, 1 << 20)
+                    draft.replace(target)
+                finally:
+                    draft.unlink(missing_ok=True)
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise UserError(f"{archive}: cannot be unpacked: {error}") from error

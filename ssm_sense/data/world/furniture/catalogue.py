@@ -1,0 +1,67 @@
+"""Who makes which category, and how it stands in a room."""
+
+from collections.abc import Callable
+
+from ssm_sense.data.world.furniture import leisure, oddities, seating, small, storage, tables, walls, wet
+from ssm_sense.data.world.furniture.model import Model
+from ssm_sense.data.world.look import Look
+
+Maker = Callable[[Look], Model]
+
+# Categories of `names.CATEGORIES`, and two that fill a room but are not asked about: counters and monitors' desks.
+MAKERS: dict[str, Maker] = {
+    "chair": seating.chair,
+    "stool": seating.stool,
+    "sofa": seating.sofa,
+    "armchair": seating.armchair,
+    "table": tables.table,
+    "desk": tables.desk,
+    "workbench": tables.workbench,
+    "dresser": tables.dresser,
+    "bookshelf": storage.bookshelf,
+    "wardrobe": storage.wardrobe,
+    "bed": storage.bed,
+    "crib": storage.crib,
+    "toilet": wet.toilet,
+    "sink": wet.sink,
+    "bathtub": wet.bathtub,
+    "washing machine": wet.washing_machine,
+    "stove": wet.stove,
+    "fridge": wet.fridge,
+    "screen": leisure.screen,
+    "piano": leisure.piano,
+    "guitar": leisure.guitar,
+    "treadmill": leisure.treadmill,
+    "exercise bike": leisure.exercise_bike,
+    "fireplace": leisure.fireplace,
+    "plant": small.plant,
+    "lamp": small.lamp,
+    "box": small.box,
+    "ball": small.ball,
+    "bin": small.bin_,
+    "basket": small.basket,
+    "vase": small.vase,
+    "painting": walls.painting,
+    "window": walls.window,
+    "clock": walls.clock,
+    "mirror": walls.mirror,
+    "rug": walls.rug,
+}
+
+# Small versions, for a table's top.
+TABLETOP: dict[str, Maker] = {
+    "plant": lambda look: small.plant(look, small=True),
+    "lamp": lambda look: small.lamp(look, small=True),
+    "box": lambda look: small.box(look, small=True),
+    "vase": lambda look: small.vase(look, small=True),
+}
+
+NEEDLE_MAKERS: dict[str, Maker] = {
+    "yellow creature": oddities.yellow_creature,
+    "giant duck": oddities.giant_duck,
+    "blue robot": oddities.blue_robot,
+    "green alien": oddities.green_alien,
+    "snowman": oddities.snowman,
+}
+
+HUNG = ("painting", "window", "clock", "mirror")

@@ -1,0 +1,107 @@
+"""Hides needles: odd objects that stand in a room for a single frame, beside a landmark that is in view."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ssm_sense.data.world.camera import FOCAL, Pose
+from ssm_sense.data.world.furnish import Piece, furnish
+from ssm_sense.data.world.furniture.catalogue import NEEDLE_MAKERS
+from ssm_sense.data.world.house import House
+from ssm_sense.data.world.layout import Layout, Spot
+from ssm_sense.data.world.look import Look
+from ssm_sense.data.world.names import LANDMARKS, NEEDLES
+from ssm_sense.data.world.renderer import Renderer
+from ssm_sense.data.world.route import room_route
+
+NEEDLE_ID = 1_000_000_000  # ids of needles start here, above those of any furniture
+PER_NEEDLE = 4
+_NEEDLE_PIXELS, _LANDMARK_PIXELS = 500, 900  # at 224 x 224
+_NEAREST_M = 0.9
+_TRIES = 80
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """Needle `piece` (its category is the needle's name) stands in frame `frame` beside `landmark`."""
+
+    frame: int
+    piece: Piece
+    landmark: Piece
+
+
+def hide_needles(
+    house: House, shots: list[tuple[Pose, int]], count: int, rng: np.random.Generator
+) -> tuple[Appearance, ...]:
+    """Up to `count` appearances over the frames `shots`, spread over the stream, in order of time.
+
+    Each needle appears `PER_NEEDLE` times at most, each time beside another category of landmark. Fewer come back
+    where the stream shows too few landmarks clearly.
+    """
+    names = [NEEDLES[i] for i in rng.permutation(len(NEEDLES))[: -(-count // PER_NEEDLE)]]
+    order = [str(name) for name in rng.permutation((names * PER_NEEDLE)[:count])]
+    search = _Search(house, shots, rng)
+    found: list[Appearance] = []
+    edges = [round(i * len(shots) / max(count, 1)) for i in range(count + 1)]
+    for name, first, last in zip(order, edges[:-1], edges[1:], strict=True):
+        used = {a.landmark.category for a in found if a.piece.category == name}
+        margin = (last - first) // 6
+        # Clear of the neighbours if possible; else anywhere in the slot, or after the last appearance.
+        after = found[-1].frame + 1 if found else 0
+        for low, high in ((first + margin, last - margin), (max(first, after), last), (after, last)):
+            appearance = search.within(name, low, high, used, NEEDLE_ID + len(found))
+            if appearance is not None:
+                found.append(appearance)
+                break
+    return tuple(found)
+
+
+class _Search:
+    """Looks for a frame, a landmark in it and a place beside it where the needle is seen well."""
+
+    def __init__(self, house: House, shots: list[tuple[Pose, int]], rng: np.random.Generator) -> None:
+        self._house, self._shots, self._rng = house, shots, rng
+        self._renderer = Renderer(house, 112)
+
+    def within(self, name: str, low: int, high: int, used: set[str], number: int) -> Appearance | None:
+        """An appearance in frames [low, high), beside a landmark whose category is not in `used`."""
+        if high <= low:
+            return None
+        model = NEEDLE_MAKERS[name](Look(self._rng, self._house.split))
+        for frame in self._rng.integers(low, high, _TRIES):
+            pose, here = self._shots[int(frame)]
+            visible = self._renderer.visible(pose, here)
+            pieces = furnish(self._house, here)
+            layout = Layout(self._house.rooms[here], room_route(self._house, here).points, self._rng)
+            layout.occupy([p.spot for p in pieces if p.spot.z == 0.0 and p.category != "rug"])
+            marks = [p for p in pieces if p.category in LANDMARKS and p.category not in used]
+            marks = [p for p in marks if visible.get(p.id, 0) >= _LANDMARK_PIXELS and p.spot.z == 0.0]
+            for index in self._rng.permutation(len(marks)):
+                mark = marks[index]
+                spot = layout.beside(model, mark.spot)
+                if spot is None or not _well_in_view(pose, spot.x, spot.y):
+                    continue
+                rivals = [p for p in pieces if p.category in LANDMARKS and p.id != mark.id and p.spot.z == 0.0]
+                if any(_gap(spot, p.spot) < _gap(spot, mark.spot) + 0.25 for p in rivals):
+                    continue
+                piece = Piece(number, name, model.colour, here, model, spot)
+                seen = self._renderer.visible(pose, here, (piece,))
+                if seen.get(number, 0) >= _NEEDLE_PIXELS and seen.get(mark.id, 0) >= _LANDMARK_PIXELS // 2:
+                    return Appearance(int(frame), piece, mark)
+        return None
+
+
+def _well_in_view(pose: Pose, x: float, y: float) -> bool:
+    """Whether something knee-high at x, y is not too close and away from the picture's edges."""
+    camera = pose.matrix()
+    offset = np.array([x, y, 0.4]) - camera[0]
+    right, down, depth = (float((camera[k] * offset).sum()) for k in (1, 2, 3))
+    reach = 0.4 * depth / FOCAL
+    return depth > _NEAREST_M and abs(right) < reach and abs(down) < reach
+
+
+def _gap(a: Spot, b: Spot) -> float:
+    """Metres between two footprints along the axis on which they are further apart."""
+    dx = max(a.low[0] - b.high[0], b.low[0] - a.high[0], 0.0)
+    dy = max(a.low[1] - b.high[1], b.low[1] - a.high[1], 0.0)
+    return max(dx, dy)

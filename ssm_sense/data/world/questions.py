@@ -1,0 +1,96 @@
+"""VSI-SUPER's questions about a rendered stream, worded as there: Recall (VSR) and Count (VSC).
+
+Everything random is drawn from the generator that is given, so that a file's questions can be made again.
+"""
+
+from itertools import permutations
+
+import numpy as np
+
+from ssm_sense.data.clip import Question
+from ssm_sense.data.world.names import COUNTABLE, QUESTION, random_stream
+from ssm_sense.data.world.truth import NeedleTruth, Truth
+from ssm_sense.errors import UserError
+
+FRAMES_OF_A_VIDEO = "These are frames of a video.\n"
+LETTERS = "ABCD"
+QUERIES = 10
+
+
+def order_question(needles: list[NeedleTruth], t_s: float, rng: np.random.Generator, kind: str = "vsr") -> Question:
+    """In which order did a needle appear beside its landmarks? Options are orders of the same landmarks.
+
+    needles: appearances of one needle beside two to four different landmarks, in order of time. With four of them
+    this is VSI-SUPER Recall. The letter of the answer is uniform over the options.
+    """
+    names = [needle.landmark for needle in needles]
+    if not 2 <= len(names) <= 4 or len(set(names)) < len(names) or len({needle.needle for needle in needles}) > 1:
+        raise ValueError(
+            f"expected one needle beside 2 to 4 different landmarks; got {[(n.needle, n.landmark) for n in needles]}"
+        )
+    truth = tuple(names)
+    others = [order for order in permutations(names) if order != truth]
+    wrong = [others[i] for i in rng.permutation(len(others))[: min(len(others), len(LETTERS) - 1)]]
+    right = int(rng.integers(len(wrong) + 1))
+    orders = [*wrong[:right], truth, *wrong[right:]]
+    options = tuple(
+        f"{letter}. {', '.join(name.capitalize() for name in order)}"
+        for letter, order in zip(LETTERS, orders, strict=False)
+    )
+    text = (
+        f"{FRAMES_OF_A_VIDEO}Which of the following correctly represents the order in which the "
+        f"{needles[0].needle} appeared in the video?"
+    )
+    return Question(text, LETTERS[right], t_s, kind, options)
+
+
+def recall_question(truth: Truth) -> Question:
+    """The VSR question of a recall stream, asked at its end; ValueError unless its needle appeared four times."""
+    if len(truth.needles) != 4:
+        raise ValueError(f"a recall stream has 4 appearances of a needle; got {len(truth.needles)}")
+    return order_question(list(truth.needles), truth.duration_s, random_stream(truth.split, truth.seed, QUESTION, 0))
+
+
+def count_text(category: str) -> str:
+    """The VSC question about a category, without the line about frames, as its dataset stores it."""
+    return f"How many different {category}(s) are there in the video?"
+
+
+def count_question(truth: Truth, category: str, t_s: float, kind: str = "vsc") -> Question:
+    """How many different objects of `category` have counted by `t_s`?"""
+    answer = str(len(truth.counted(category, t_s)))
+    return Question(FRAMES_OF_A_VIDEO + count_text(category), answer, t_s, kind)
+
+
+def counted_category(truth: Truth) -> str:
+    """The category that a count stream is asked about: a countable one that is there, drawn from the seed.
+
+    UserError where the stream is so short that it shows none.
+    """
+    present = [c for c in COUNTABLE if truth.counted(c, truth.duration_s)]
+    if not present:
+        raise UserError(f"no countable object is seen in the {truth.duration_s:g} s of seed {truth.seed}")
+    return present[int(random_stream(truth.split, truth.seed, QUESTION, 1).integers(len(present)))]
+
+
+def query_times(truth: Truth) -> tuple[int, ...]:
+    """The ten whole seconds at which streaming VSC asks, evenly spread, the last one at the last frame."""
+    last = int(truth.duration_s) - 1
+    if last + 1 < QUERIES:
+        raise ValueError(f"streaming VSC asks {QUERIES} times and needs as many seconds; got {truth.duration_s:g}")
+    return tuple(round(last * (k + 1) / QUERIES) for k in range(QUERIES))
+
+
+def streaming_questions(truth: Truth, category: str) -> tuple[Question, ...]:
+    """The VSC question at each of the query times, of kind "vsc-streaming"."""
+    return tuple(count_question(truth, category, float(t), "vsc-streaming") for t in query_times(truth))
+
+
+def questions(truth: Truth) -> tuple[Question, ...]:
+    """The benchmark's questions for a stream of its task, in order of time; a tour has none (see `mixture`)."""
+    if truth.task == "vsr":
+        return (recall_question(truth),)
+    if truth.task == "vsc":
+        category = counted_category(truth)
+        return (*streaming_questions(truth, category), count_question(truth, category, truth.duration_s))
+    return ()

@@ -1,0 +1,114 @@
+"""Means with their uncertainty: Wilson for independent yes/no items, a bootstrap over streams for the rest."""
+
+import math
+from collections.abc import Hashable, Sequence
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+
+CONFIDENCE = 0.95
+RESAMPLES = 10_000
+FEWEST_STREAMS = 5
+"""Below, no bootstrap over streams: it would be far too narrow whatever is done about it."""
+
+
+class Estimate(NamedTuple):
+    """A mean with the ends of its interval (nan where there is none), of `n` items from `streams` streams."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    streams: int
+
+
+def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The Wilson score interval of a proportion (Wilson 1927), which holds for small n and for 0 and n successes.
+
+    Raises ValueError unless 0 ≤ successes ≤ n and n > 0.
+    """
+    if n <= 0 or not 0 <= successes <= n:
+        raise ValueError(f"expected 0 <= successes <= n and n > 0, got {successes} of {n}")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    p = successes / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return (0.0 if successes == 0 else centre - half), (1.0 if successes == n else centre + half)
+
+
+def proportion(correct: Sequence[bool]) -> Estimate:
+    """The share of independent items that are right, one item a stream, with its Wilson interval."""
+    n, right = len(correct), sum(map(bool, correct))
+    low, high = wilson(right, n)
+    return Estimate(right / n, low, high, n, n)
+
+
+def stream_mean(
+    values: Sequence[float],
+    streams: Sequence[Hashable],
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Estimate:
+    """The mean of scores in [0, 1] whose items come in streams, with a percentile bootstrap over the streams.
+
+    values: one score an item. streams: which stream each item belongs to; the items of one stream are not
+    independent, so whole streams are drawn, with replacement. Below five streams there is no interval (nan), for
+    their spread says too little. Where every item scored 0, or every item 1, a bootstrap sees no spread, and the
+    Wilson bound for as many items as there are streams is given: it holds for any score in [0, 1], whose mean is at
+    most the chance that it is not 0. The percentiles are widened for few streams, see `percentiles`.
+
+    Raises ValueError for no items, lengths that differ, or a score outside [0, 1].
+    """
+    scores = np.asarray(values, dtype=float)
+    if scores.size == 0 or scores.size != len(streams):
+        raise ValueError(f"expected one stream for each of some values, got {scores.size} and {len(streams)}")
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise ValueError(f"expected scores in [0, 1], got {scores.min()} to {scores.max()}")
+    place = {stream: i for i, stream in enumerate(dict.fromkeys(streams))}
+    index = np.array([place[stream] for stream in streams])
+    sums, counts = np.bincount(index, scores), np.bincount(index)
+    mean, n_streams = float(scores.mean()), len(place)
+    if mean in (0.0, 1.0):
+        low, high = wilson(mean * n_streams, n_streams, confidence)
+    elif n_streams < FEWEST_STREAMS:
+        low = high = math.nan
+    else:
+        weights = stream_weights(n_streams, resamples, seed)
+        low, high = percentiles((weights @ sums) / (weights @ counts), n_streams, confidence)
+    return Estimate(mean, low, high, scores.size, n_streams)
+
+
+def stream_weights(n_streams: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """How often each stream stands in each bootstrap sample: (resamples, n_streams), rows summing to n_streams."""
+    draws = np.random.default_rng(seed).multinomial(n_streams, [1 / n_streams] * n_streams, size=resamples)
+    return draws.astype(float)
+
+
+def percentiles(samples: np.ndarray, n_streams: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The central interval of bootstrap samples, those that are nan (nothing to measure) left out.
+
+    Expanded for few streams (Hesterberg 2015): plain percentiles are too narrow by what Student's t is wider than
+    the normal and by √(n / (n − 1)), so those further out are taken.
+    """
+    t = _student((1 + confidence) / 2, n_streams - 1)
+    tail = 100 * NormalDist().cdf(-t * math.sqrt(n_streams / (n_streams - 1)))
+    low, high = np.nanpercentile(samples, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def _student(p: float, freedom: int) -> float:
+    """The p-quantile of Student's t: exact for 1 and 2 degrees of freedom, else Fisher's series, good to 1%."""
+    if freedom == 1:
+        return math.tan(math.pi * (p - 0.5))
+    if freedom == 2:
+        return (2 * p - 1) / math.sqrt(2 * p * (1 - p))
+    z = NormalDist().inv_cdf(p)
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return sum(term / freedom**i for i, term in enumerate(terms))
