@@ -1,0 +1,89 @@
+"""The shipped weights load from the package, know every word of the world, and see what is in it and where."""
+
+import pytest
+import torch
+
+from ssm_sense import tiny
+from ssm_sense.data.world.names import ROOM_KINDS
+from ssm_sense.pretrained import load_tokenizer
+from ssm_sense.tiny.corpus import render_house
+from ssm_sense.tiny.probe import (
+    FILLED_PIXELS,
+    SEEN_PIXELS,
+    average_precision,
+    encode,
+    patch_scores,
+    pixels_of_pictures,
+)
+from ssm_sense.tiny.statements import TEXTS, THINGS
+from ssm_sense.tiny.tokenizer import build_tokenizer
+from ssm_sense.tiny.train_vision import vocabulary
+from ssm_sense.vision import SiglipTextTower, SiglipTower
+
+SIGLIP = str(tiny.folder() / "siglip")
+
+
+@pytest.fixture(scope="module")
+def held_out():
+    """84 pictures of a house of the validation split, and what they show."""
+    return render_house("val", 7, per_room=7)
+
+
+@pytest.fixture(scope="module")
+def tower():
+    """Both towers of the shipped weights."""
+    return SiglipTextTower(SIGLIP).load()
+
+
+def mean_precision(scores, truth, fewest):
+    """Mean average precision of things seen `fewest` times or more, and its chance."""
+    often = [i for i in range(len(THINGS)) if truth[:, i].sum() >= fewest]
+    assert len(often) > 10
+    return (
+        torch.tensor([average_precision(scores[:, i], truth[:, i]) for i in often]).mean(),
+        truth[:, often].double().mean(),
+    )
+
+
+def test_the_tokenizer_knows_every_word_of_questions_answers_and_captions():
+    tokenizer = load_tokenizer(tiny.folder() / "siglip")
+    for words in (*vocabulary(), *TEXTS):
+        assert tokenizer.unk_token_id not in tokenizer(words).input_ids, words
+
+
+def test_the_tokenizer_is_the_one_that_the_training_command_writes(tmp_path):
+    """The weights' rows are its ids: a new word in the world calls for new weights."""
+    built = build_tokenizer(tmp_path, vocabulary())
+    assert load_tokenizer(tiny.folder() / "siglip").get_vocab() == built.get_vocab()
+
+
+def test_latents_differ_from_place_to_place_and_from_frame_to_frame(held_out):
+    tower = SiglipTower(SIGLIP, grid=4).load()
+    latents = encode(tower, held_out.images)
+    assert latents.shape == (84, 16, tower.width)
+    assert latents.isfinite().all()
+    assert latents.std(0).min() > 0
+    assert latents.std(1).mean() > 0.1 * latents.std()
+
+
+def test_texts_tell_rooms_and_things_of_a_house_never_seen(held_out, tower):
+    scores = encode(tower, held_out.images)[:, 0] @ tower.embed_texts(TEXTS).T
+    room = scores[:, len(THINGS) :].argmax(1)
+    assert len(room.unique()) > 2
+    assert (room == torch.from_numpy(held_out.rooms)).double().mean() > 0.25 > 3 / len(ROOM_KINDS)
+    present = pixels_of_pictures(torch.from_numpy(held_out.cells)) >= SEEN_PIXELS
+    precision, chance = mean_precision(scores[:, : len(THINGS)], present, fewest=5)
+    assert precision > 2 * chance
+
+
+def test_patches_know_which_thing_they_show(held_out, tower):
+    scores = patch_scores(tower, held_out.images)
+    assert scores.shape == held_out.cells.shape
+    filled = torch.from_numpy(held_out.cells) >= FILLED_PIXELS
+    precision, chance = mean_precision(scores.flatten(0, 1), filled.flatten(0, 1), fewest=20)
+    assert precision > 8 * chance
+
+
+def test_the_weights_are_small():
+    files = [file for part in ("siglip", "tokenizer") for file in (tiny.folder() / part).iterdir()]
+    assert 1e6 < sum(file.stat().st_size for file in files) < 6e6
