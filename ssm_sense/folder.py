@@ -1,0 +1,117 @@
+"""A model on disk: a folder that holds all it takes to watch a stream and answer.
+
+config.yaml         model and vision tower as class paths with arguments
+model.safetensors   everything trained but the language model
+vision/             the frozen tower, as `SiglipTower` reads it
+llm/, tokenizer/    the language model, as `CausalLM` reads it
+"""
+
+import shutil
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ssm_sense.errors import UserError
+from ssm_sense.memory.answering import AnsweringModel
+from ssm_sense.stream import Session
+from ssm_sense.vision.siglip import SiglipTower
+
+_LANGUAGE = "language."
+
+
+def save_folder(
+    folder: Path,
+    model: AnsweringModel,
+    model_config: Mapping[str, Any],
+    vision: SiglipTower,
+    vision_config: Mapping[str, Any],
+) -> None:
+    """Write a loaded model and its vision tower.
+
+    Args:
+        folder: made if missing; what it held before is overwritten.
+        model_config, vision_config: ``class_path`` and ``init_args`` that built them. Paths of weights in them are
+            dropped, for the folder brings its own.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"model": _without_paths(model_config), "vision": _without_paths(vision_config)}
+    model.language.save(folder)
+    weights = {k: v.detach().contiguous().cpu() for k, v in model.state_dict().items() if not k.startswith(_LANGUAGE)}
+    save_file(weights, folder / "model.safetensors")
+    shutil.copytree(vision.folder, folder / "vision", dirs_exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+def load_session(folder: Path) -> Session:
+    """A session that is ready to watch. Raises UserError for a folder that is not a model, or a damaged one."""
+    model, vision = load_model(folder)
+    return Session(model.memory(), vision)
+
+
+def load_model(folder: Path) -> tuple[AnsweringModel, SiglipTower]:
+    """The model, in eval mode with all its weights, and its vision tower.
+
+    Only classes of this package are built, so a folder from a stranger runs none of its own code.
+    """
+    path = folder / "config.yaml"
+    try:
+        config = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{folder}: expected a model folder with a config.yaml ({error})") from error
+    if not isinstance(config, dict) or set(config) != {"model", "vision"}:
+        raise UserError(f"{path}: expected the keys model and vision, got {config if config is None else list(config)}")
+    _refuse_foreign_classes(config, path)
+    config["vision"].setdefault("init_args", {})["path"] = str(folder / "vision")
+    language = config["model"].setdefault("init_args", {}).setdefault("language", {}).setdefault("init_args", {})
+    language.update(path=str(folder / "llm"), tokenizer=str(folder / "tokenizer"))
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--model", type=AnsweringModel)
+    parser.add_argument("--vision", type=SiglipTower)
+    try:
+        built = parser.instantiate_classes(parser.parse_object(config))
+        model: AnsweringModel = built.model
+        model.load()
+        weights = load_file(folder / "model.safetensors")
+        found = model.load_state_dict(weights, strict=False)
+    except UserError:
+        raise
+    except (SafetensorError, OSError, RuntimeError, ValueError, TypeError) as error:
+        raise UserError(f"{folder}: this model cannot be built: {error}") from error
+    wrong = [k for k in found.missing_keys if not k.startswith(_LANGUAGE)] + found.unexpected_keys
+    if wrong:
+        raise UserError(f"{folder}: model.safetensors does not fit config.yaml: {', '.join(wrong[:3])}")
+    return model.eval(), built.vision.load()
+
+
+def default() -> Path:
+    """The model shipped with the package."""
+    return Path(str(files("ssm_sense.tiny") / "weights" / "model"))
+
+
+def _without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A plain copy without ``path`` and ``tokenizer``."""
+    plain = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            plain[key] = _without_paths(value)
+        elif key not in ("path", "tokenizer"):
+            plain[key] = value
+    return plain
+
+
+def _refuse_foreign_classes(config: Any, path: Path) -> None:
+    if isinstance(config, Mapping):
+        name = config.get("class_path", "ssm_sense.")
+        if not str(name).startswith("ssm_sense."):
+            raise UserError(f"{path}: expected classes of ssm_sense only, got {name}")
+        for value in config.values():
+            _refuse_foreign_classes(value, path)
+    elif isinstance(config, list):
+        for value in config:
+            _refuse_foreign_classes(value, path)

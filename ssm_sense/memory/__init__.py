@@ -1,0 +1,1 @@
+"""Memory policies behind one interface, ours and the rivals', a file each."""

@@ -1,0 +1,56 @@
+"""What a model that learns to answer questions about streams offers to the training loop."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from ssm_sense.errors import UserError
+from ssm_sense.language.causal_lm import CausalLM
+from ssm_sense.language.query import Query
+from ssm_sense.memory.policy import Policy
+from ssm_sense.nn.lfp import LatentScale
+
+
+class AnsweringModel(nn.Module, ABC):
+    """Anything trained from vision latents and questions to answers, ours and its rivals alike.
+
+    Args:
+        language: the language model that answers.
+        language_width: Q of that language model, stated here because its weights are loaded later.
+        vision_width: V of the latents.
+    """
+
+    def __init__(self, language: CausalLM, language_width: int, vision_width: int) -> None:
+        super().__init__()
+        self.language = language
+        self.language_width = language_width
+        self.scale = LatentScale(vision_width)
+
+    def load(self) -> None:
+        """Read the language model's weights. Raises UserError if its width is not the one that was stated."""
+        self.language.load()
+        if self.language.width != self.language_width:
+            raise UserError(
+                f"language_width: expected {self.language.width}, the width of the language model, "
+                f"got {self.language_width}"
+            )
+
+    @abstractmethod
+    def losses(
+        self, latents_BTSV: Tensor, seconds_BT: Tensor, queries: Sequence[Query], events_BT: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Losses over B streams of T frames with questions put along the way.
+
+        Args:
+            latents_BTSV: vision latents. seconds_BT: float64 times of the frames.
+            queries: what is asked of which stream after which frame.
+            events_BT: bool, true boundaries, where they are to be used.
+
+        Returns:
+            ``loss``, the scalar to minimise; ``per_query`` (K,), each question's own loss; and scalars for the log.
+        """
+
+    @abstractmethod
+    def memory(self) -> Policy:
+        """The policy that streams one video through this model."""

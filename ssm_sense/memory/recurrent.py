@@ -1,0 +1,66 @@
+"""Our model as a memory policy: all it holds is the recurrent state."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from ssm_sense.memory.policy import Answer, Observation, answer
+from ssm_sense.state import State
+
+if TYPE_CHECKING:
+    from ssm_sense.model import SsmSense
+
+
+class RecurrentMemory:
+    """Streams one video through `SsmSense`, frame by frame, in exact closed loop.
+
+    Args:
+        model: in eval mode, with its language model loaded, by the time the first question comes.
+    """
+
+    causal: ClassVar[bool] = True
+    query_aware: ClassVar[bool] = False
+    constant_memory: ClassVar[bool] = True
+    needs_training: ClassVar[bool] = True
+
+    def __init__(self, model: "SsmSense") -> None:
+        self.model = model
+        self.reset()
+
+    @torch.inference_mode()
+    def reset(self) -> None:
+        """Forget the stream."""
+        self.state = self.model.initial_state(1)
+
+    @torch.inference_mode()
+    def observe(self, latents: Tensor, surprise: float | None, t_s: float) -> Observation:
+        """One frame on; the surprise is the model's own."""
+        seconds = torch.tensor([[t_s]], dtype=torch.float64)
+        trace, self.state = self.model.observe(latents[None, None], seconds, self.state)
+        decision = trace.decision
+        return Observation(float(trace.surprise.mean()), float(decision.gate.mean()), bool(decision.boundary))
+
+    @torch.inference_mode()
+    def read(self, prompt: str, options: Sequence[str] = ()) -> Answer:
+        """Answer from the state; asking changes no byte of it."""
+        return answer(self.model.language, self.model.tokens(self.state), prompt, options)
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """The recurrent state."""
+        return dict(self.state)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a saved state; raises ValueError if it is of another shape of model."""
+        expected = {k: v.shape for k, v in self.model.initial_state(1).items()}
+        found = {k: v.shape for k, v in state.items()}
+        if expected != found:
+            wrong = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
+            raise ValueError(f"expected the state of this model, got one that differs in {', '.join(wrong)}")
+        self.state = State(state)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the recurrent state."""
+        return self.state.nbytes

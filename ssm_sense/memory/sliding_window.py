@@ -1,0 +1,188 @@
+"""The sliding window: a transformer whose key-value cache holds the last frames and forgets the rest."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from ssm_sense.language.along import nll_along
+from ssm_sense.language.causal_lm import CausalLM
+from ssm_sense.language.connector import Connector
+from ssm_sense.language.query import Query
+from ssm_sense.memory.answering import AnsweringModel
+from ssm_sense.memory.policy import Answer, Observation, letters
+from ssm_sense.nn.pool import pool_places
+
+
+class SlidingWindow(AnsweringModel):
+    """Frame tokens go straight into the language model, each attending to the frames of the window before it.
+
+    Training runs a whole stream in one pass under the very mask that streaming produces, questions included: a
+    question sees the window of its moment and itself.
+
+    Args:
+        language, language_width, vision_width: as for every `AnsweringModel`.
+        places: S of the latents.
+        frame_side: a frame is frame_side² tokens.
+        window: frames that attention reaches, the newest included.
+    """
+
+    def __init__(
+        self,
+        language: CausalLM,
+        language_width: int,
+        vision_width: int,
+        places: int,
+        frame_side: int = 2,
+        window: int = 32,
+    ) -> None:
+        super().__init__(language, language_width, vision_width)
+        if window < 1:
+            raise ValueError(f"window: expected at least 1 frame, got {window}")
+        self.window, self.frame_side = window, frame_side
+        self.frame_tokens = min(frame_side**2, places)
+        self.connector = Connector(vision_width, language_width, self.frame_tokens)
+
+    def embed(self, latents: Tensor) -> Tensor:
+        """Latents (..., S, V) to frame tokens (..., F, Q)."""
+        return self.connector(pool_places(self.scale(latents), self.frame_side))
+
+    def losses(
+        self, latents_BTSV: Tensor, seconds_BT: Tensor, queries: Sequence[Query], events_BT: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """``loss`` of the answers, and ``per_query`` (K,)."""
+        streams, frames = latents_BTSV.shape[:2]
+        opening = self.language.embed_opening()
+        seen = torch.cat([opening.expand(streams, -1, -1), self.embed(latents_BTSV).flatten(1, 2)], dim=1)
+        visible, reach = self.masks(opening.shape[1], frames)
+        per_query = nll_along(self.language, seen, queries, visible.to(seen.device), reach.to(seen.device))
+        return {"loss": per_query.mean(), "answer": per_query.mean(), "per_query": per_query}
+
+    def masks(self, opening: int, frames: int) -> tuple[Tensor, Tensor]:
+        """What attention may see when an opening of so many tokens, always kept, goes before T frames.
+
+        Returns:
+            visible (n, n), bool: by each token of opening and frames; reach (T, n): by a question after each frame.
+        """
+        # The opening counts as frame -1.
+        frame = torch.cat([torch.full((opening,), -1), torch.arange(frames).repeat_interleave(self.frame_tokens)])
+        now = torch.arange(frames)[:, None]
+        reach = (frame < 0) | ((frame <= now) & (frame > now - self.window))
+        order = torch.arange(len(frame))
+        rows = torch.cat([(frame < 0).expand(opening, -1), reach[frame[opening:]]])
+        return rows & (order <= order[:, None]), reach
+
+    def memory(self) -> "SlidingWindowMemory":
+        """One stream's memory, the window's keys and values."""
+        return SlidingWindowMemory(self)
+
+
+class SlidingWindowMemory:
+    """Streams one video through a `SlidingWindow`, holding the keys and values of its last frames.
+
+    Keys of the frames that stay are turned back by one frame whenever the oldest is dropped, so that positions stay
+    bounded however long the stream.
+
+    Args:
+        model: in eval mode, with its language model loaded, by the time the first frame comes.
+        budget_bytes: of keys and values; by default the window that the model was trained with.
+    """
+
+    causal: ClassVar[bool] = True
+    query_aware: ClassVar[bool] = False
+    constant_memory: ClassVar[bool] = True
+    needs_training: ClassVar[bool] = True
+
+    def __init__(self, model: SlidingWindow, budget_bytes: int | None = None) -> None:
+        self.model, self.budget_bytes = model, budget_bytes
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self.cache = DynamicCache()
+        self.opening = 0
+
+    @torch.inference_mode()
+    def observe(self, latents: Tensor, surprise: float | None, t_s: float) -> Observation:
+        """Append one frame; beyond the window or the budget the oldest goes."""
+        language = self.model.language
+        if self.cache.get_seq_length() == 0:
+            opening = language.embed_opening()
+            self.opening = opening.shape[1]
+            if self.opening:
+                language.forward_embeds(opening, self.cache)
+        else:
+            self._make_room()
+        language.forward_embeds(self.model.embed(latents)[None], self.cache)
+        return Observation(float("nan"), 1.0, False)
+
+    def _make_room(self) -> None:
+        """Drop the oldest frame if one more would exceed the window or the budget."""
+        tokens = self.cache.get_seq_length()
+        frames = (tokens - self.opening) // self.model.frame_tokens
+        per_frame = self.nbytes * self.model.frame_tokens // tokens
+        over = self.budget_bytes is not None and self.nbytes + per_frame > self.budget_bytes
+        if frames < self.model.window and not over:
+            return
+        first, rest = self.opening, self.opening + self.model.frame_tokens
+        kept = []
+        for keys, values in keys_and_values(self.cache):
+            turned = self._turn_back(keys[:, :, rest:])
+            kept.append(
+                (
+                    torch.cat([keys[:, :, :first], turned], dim=2),
+                    torch.cat([values[:, :, :first], values[:, :, rest:]], dim=2),
+                )
+            )
+        self.cache = DynamicCache(kept)
+
+    def _turn_back(self, keys: Tensor) -> Tensor:
+        """Rotate keys (1, heads, n, width) by minus one frame's positions."""
+        lm = self.model.language.lm
+        assert lm is not None
+        step = torch.tensor([[self.model.frame_tokens]], device=keys.device)
+        cosine, sine = cast(nn.Module, lm.base_model.rotary_emb)(keys, step)
+        left, right = keys.chunk(2, dim=-1)
+        return keys * cosine - torch.cat([-right, left], dim=-1) * sine
+
+    @torch.inference_mode()
+    def read(self, prompt: str, options: Sequence[str] = ()) -> Answer:
+        """Answer from a copy of the cache."""
+        language = self.model.language
+        logits, cache = language.forward_embeds(language.embed_prompt(prompt), copy.deepcopy(self.cache))
+        if not options:
+            return Answer(language.generate_after(logits, cache))
+        names = letters(options)
+        scores = language.score_after(logits, cache, names).tolist()
+        return Answer(names[scores.index(max(scores))], tuple(scores))
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """Keys and values by layer."""
+        held = enumerate(keys_and_values(self.cache))
+        return {f"{i}.{name}": part for i, pair in held for name, part in zip(("keys", "values"), pair, strict=True)}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from saved keys and values; raises ValueError if they are not those of this model's layers."""
+        self.reset()
+        if not state:
+            return
+        layers = len(state) // 2
+        expected = {f"{i}.{name}" for i in range(layers) for name in ("keys", "values")}
+        if set(state) != expected:
+            raise ValueError(f"expected keys and values of {layers} layers, got {', '.join(sorted(state))}")
+        self.opening = self.model.language.embed_opening().shape[1]
+        self.cache = DynamicCache([(state[f"{i}.keys"], state[f"{i}.values"]) for i in range(layers)])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all keys and values."""
+        return sum(t.numel() * t.element_size() for t in self.state_dict().values())
+
+
+def keys_and_values(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
+    """Each attention layer's keys and values (1, heads, tokens, width), keys after rotation."""
+    return [(cast(Tensor, layer.keys), cast(Tensor, layer.values)) for layer in cast(list[DynamicLayer], cache.layers)]

@@ -1,0 +1,111 @@
+"""`Session`: one stream, watched as it comes and asked about at any time."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ssm_sense.data.clip import Question
+from ssm_sense.errors import UserError
+from ssm_sense.memory.policy import Answer, Policy
+from ssm_sense.state import State
+from ssm_sense.vision.tower import VisionTower
+
+
+class FrameReport(NamedTuple):
+    """What one frame did, for timelines and `frames.jsonl`."""
+
+    t_s: float
+    surprise: float
+    gate: float
+    boundary: bool
+    nbytes: int
+    """Bytes that the memory holds after the frame."""
+    ms: float
+    """Milliseconds that the frame cost, vision included."""
+
+
+class Session:
+    """Feeds frames to a memory through a frozen vision tower and asks it questions.
+
+    Args:
+        memory: any policy; the session knows nothing else of it.
+        vision: the tower whose latents that memory was trained on.
+    """
+
+    def __init__(self, memory: Policy, vision: VisionTower) -> None:
+        self.memory, self.vision = memory, vision
+        self.t_s = -float("inf")
+        self.frames = 0
+
+    def reset(self) -> None:
+        """Begin a new stream."""
+        self.memory.reset()
+        self.t_s, self.frames = -float("inf"), 0
+
+    def feed(self, frames: Tensor, seconds: Sequence[float] | Tensor) -> list[FrameReport]:
+        """Watch frames in order of time.
+
+        Args:
+            frames: uint8 RGB (n, H, W, 3); how a stream is cut into calls changes no answer.
+            seconds: (n,) times, each later than the last.
+
+        Raises:
+            ValueError: for frames of another dtype or shape, and times that do not increase; nothing is fed then.
+        """
+        times = [float(s) for s in seconds]
+        if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+            found = f"{str(frames.dtype)[6:]} {tuple(frames.shape)}"
+            raise ValueError(f"frames: expected uint8 of shape (n, H, W, 3), got {found}")
+        if len(times) != len(frames):
+            raise ValueError(f"seconds: expected a time for each of {len(frames)} frames, got {len(times)}")
+        if any(later <= sooner for sooner, later in zip([self.t_s, *times], times, strict=False)):
+            raise ValueError(f"seconds: expected increasing times after {self.t_s}, got {times}")
+        if not times:
+            return []
+        begun = time.perf_counter()
+        latents = self.vision.encode(frames)
+        seeing_ms = (time.perf_counter() - begun) * 1e3 / len(times)
+        return [self._observe(one, t_s, seeing_ms) for one, t_s in zip(latents, times, strict=True)]
+
+    def observe(self, latents: Tensor, seconds: Sequence[float] | Tensor) -> list[FrameReport]:
+        """The same from cached latents (n, S, V) of this session's vision tower."""
+        return [self._observe(one, float(t_s), 0.0) for one, t_s in zip(latents, seconds, strict=True)]
+
+    def _observe(self, latents: Tensor, t_s: float, seeing_ms: float) -> FrameReport:
+        begun = time.perf_counter()
+        seen = self.memory.observe(latents, None, t_s)
+        ms = seeing_ms + (time.perf_counter() - begun) * 1e3
+        self.t_s, self.frames = t_s, self.frames + 1
+        return FrameReport(t_s, seen.surprise, seen.gate, seen.boundary, self.memory.nbytes, ms)
+
+    def ask(self, question: Question | str, options: Sequence[str] = ()) -> Answer:
+        """Answer a question now. Asking changes nothing: the stream goes on as if nobody had asked."""
+        if isinstance(question, str):
+            question = Question(question, "", max(self.t_s, 0.0), "asked", tuple(options))
+        return self.memory.read(question.prompt, question.options)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the memory holds of the stream."""
+        return self.memory.nbytes
+
+    def save(self, path: str | Path) -> None:
+        """Write what the memory holds, so that `load` can go on from here, in this process or another."""
+        metadata = {"memory": type(self.memory).__name__, "t_s": self.t_s, "frames": self.frames}
+        State(self.memory.state_dict()).save(path, metadata)
+
+    def load(self, path: str | Path) -> None:
+        """Go on from a saved session. Raises UserError if the file is not one of this kind of memory."""
+        state, metadata = State.load_with_metadata(path)
+        kind = type(self.memory).__name__
+        if metadata.get("memory") != kind:
+            raise UserError(f"{path}: expected a session of {kind}, found one of {metadata.get('memory')}")
+        try:
+            self.memory.load_state_dict(dict(state))
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from error
+        self.t_s, self.frames = float(str(metadata["t_s"])), int(str(metadata["frames"]))

@@ -1,0 +1,133 @@
+"""The closed loop: solved windows equal the exact stream, cuts are invisible, asking changes nothing, it learns."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from ssm_sense.language.query import Query
+from ssm_sense.model import SsmSense, Trace, join_traces
+from ssm_sense.state import State
+
+
+def stream(frames: int, streams: int = 1) -> tuple[Tensor, Tensor]:
+    """Latents of rooms, each with its own look and left after six frames, and their seconds."""
+    generator = torch.Generator().manual_seed(1)
+    rooms = torch.randn(streams, frames // 6 + 1, 4, 12, generator=generator).repeat_interleave(6, 1)
+    noise = torch.randn(streams, frames, 4, 12, generator=generator) * 0.3
+    return rooms[:, :frames] + noise, torch.arange(frames, dtype=torch.float64).repeat(streams, 1)
+
+
+def frame_by_frame(model: SsmSense, latents: Tensor, seconds: Tensor) -> tuple[Trace, State]:
+    state, traces = model.initial_state(len(latents)), []
+    for t in range(latents.shape[1]):
+        trace, state = model.observe(latents[:, t : t + 1], seconds[:, t : t + 1], state)
+        traces.append(trace)
+    return join_traces(traces), state
+
+
+@torch.no_grad()
+def test_parallel_with_replayed_gates_equals_the_stream(model: SsmSense) -> None:
+    """Per-frame outputs within 1e-4 over 300 frames with resets inside, whatever the cuts."""
+    latents, seconds = stream(300)
+    streamed, end = frame_by_frame(model, latents, seconds)
+    assert streamed.decision.boundary.sum() >= 5
+    x = model.scale(latents)
+    for cuts in ([300], [1, 299], [100, 37, 163], [7] * 42 + [6]):
+        event, outputs = model.encoder.initial_state(1), []
+        for part, gate, keep in zip(
+            x.split(cuts, 1), streamed.decision.gate.split(cuts, 1), streamed.decision.keep.split(cuts, 1), strict=True
+        ):
+            u, event = model.encoder(part, event, gate, keep)
+            outputs.append(model.head(u))
+        torch.testing.assert_close(torch.cat(outputs, 1), streamed.predicted, atol=1e-4, rtol=1e-4)
+        for name, tensor in event.items():
+            torch.testing.assert_close(tensor, end.sub("event")[name], atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("window", "rescans"), [(8, 3), (16, 16), (32, 1)])
+def test_the_fixed_point_finds_what_the_stream_finds(model: SsmSense, window: int, rescans: int) -> None:
+    """Boundaries agree except where surprise is within 1e-5 of τ, and so do the states."""
+    latents, seconds = stream(120, streams=3)
+    model.window, model.rescans = window, rescans
+    solved, end = model.observe(latents, seconds, model.initial_state(3))
+    streamed, end_of_stream = frame_by_frame(model, latents, seconds)
+    near = (streamed.surprise.mean(-1) - model.policy.threshold).abs() < 1e-5
+    assert ((solved.decision.boundary == streamed.decision.boundary) | near).all()
+    torch.testing.assert_close(solved.surprise, streamed.surprise, atol=1e-4, rtol=1e-4)
+    for name in end:
+        torch.testing.assert_close(end[name], end_of_stream[name], atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_rescans_matter_and_the_residual_says_so(model: SsmSense) -> None:
+    latents, seconds = stream(8)
+    model.rescans = 1
+    once, _ = model.observe(latents, seconds, model.initial_state(1))
+    model.rescans = 8
+    settled, _ = model.observe(latents, seconds, model.initial_state(1))
+    assert once.residual > settled.residual
+    assert settled.residual < 1e-5
+
+
+@torch.no_grad()
+def test_state_bytes_are_the_same_after_any_number_of_frames(model: SsmSense) -> None:
+    latents, seconds = stream(200)
+    sizes = {model.initial_state(1).nbytes}
+    for frames in (1, 10, 200):
+        sizes.add(model.observe(latents[:, :frames], seconds[:, :frames], model.initial_state(1))[1].nbytes)
+    assert len(sizes) == 1
+
+
+@torch.no_grad()
+def test_asking_changes_no_byte_of_the_state(model: SsmSense) -> None:
+    latents, seconds = stream(30)
+    _, state = model.observe(latents, seconds, model.initial_state(1))
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    tokens = model.tokens(state)
+    assert tokens.shape == (1, 4 * 2 + 2 + 4, 32)
+    assert all(torch.equal(state[name], before[name]) for name in before)
+    assert not torch.allclose(tokens, model.tokens(model.initial_state(1)))
+
+
+@torch.no_grad()
+def test_first_frame_is_wholly_surprising_and_no_event(model: SsmSense) -> None:
+    latents, seconds = stream(5)
+    trace, _ = model.observe(latents, seconds, model.initial_state(1))
+    assert torch.equal(trace.surprise[:, 0], torch.ones(1, 4))
+    assert not trace.decision.boundary[0, 0]
+
+
+def test_where_questions_are_put_does_not_change_what_is_seen(model: SsmSense) -> None:
+    latents, seconds = stream(24, streams=2)
+    late = Query(1, 20, "how many chairs", "2")
+    with torch.no_grad():
+        alone = model.losses(latents, seconds, [late])["per_query"]
+        among = model.losses(latents, seconds, [Query(0, 3, "which room", "kitchen"), late])["per_query"]
+    torch.testing.assert_close(alone[0], among[1], atol=1e-4, rtol=1e-4)
+
+
+def test_answers_teach_what_was_seen_long_before(model: SsmSense) -> None:
+    """Gradient of a late answer reaches the first frames, across windows and questions in between."""
+    latents, seconds = stream(40)
+    latents.requires_grad_(True)
+    model.train()
+    queries = [Query(0, 10, "which room", "kitchen"), Query(0, 39, "how many chairs", "3")]
+    model.losses(latents, seconds, queries)["per_query"][1].backward()
+    assert latents.grad is not None
+    assert latents.grad[0, 0].abs().sum() > 0
+
+
+def test_training_learns_what_the_question_alone_cannot_tell(model: SsmSense) -> None:
+    """Two streams, one question, two answers: who ignores the stream cannot get below ln 2 / 2 a token."""
+    latents, seconds = stream(32, streams=2)
+    queries = [Query(b, t, "which room is this", answer) for b, answer in enumerate("AB") for t in (15, 31)]
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        losses = model.losses(latents, seconds, queries)
+        optimizer.zero_grad()
+        losses["loss"].backward()
+        optimizer.step()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+    assert losses["answer"] < 0.1

@@ -1,0 +1,114 @@
+"""A session: feeding is the same however it is cut, saved and resumed streams go on, bad input is refused whole."""
+
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from torch import Tensor
+
+from ssm_sense.data.clip import Question
+from ssm_sense.errors import UserError
+from ssm_sense.memory.blind import Blind
+from ssm_sense.model import SsmSense
+from ssm_sense.stream import Session
+from ssm_sense.vision.tower import VisionTower
+
+OPTIONS = ["A. kitchen", "B. bedroom"]
+
+
+class Squares(VisionTower):
+    """Latents that are the mean colours of a 2 × 2 grid, repeated to 12 features."""
+
+    grid = 2
+    width = 12
+    fingerprint = "squares"
+
+    def encode(self, frames: Tensor) -> Tensor:
+        n, side = len(frames), frames.shape[1] // 2
+        cells = frames.float().reshape(n, 2, side, 2, side, 3).mean((2, 4)).reshape(n, 4, 3)
+        return (cells / 64 - 2).repeat(1, 1, 4)
+
+
+def film(frames: int) -> Tensor:
+    """Rooms of one colour, left after six frames, with noise."""
+    generator = torch.Generator().manual_seed(0)
+    rooms = torch.randint(0, 200, (frames // 6 + 1, 8, 8, 3), generator=generator).repeat_interleave(6, 0)[:frames]
+    return (rooms + torch.randint(0, 40, rooms.shape, generator=generator)).to(torch.uint8)
+
+
+@pytest.fixture
+def session(model: SsmSense) -> Session:
+    return Session(model.memory(), Squares())
+
+
+def test_feeding_is_the_same_however_it_is_cut(session: Session) -> None:
+    frames, seconds = film(40), [float(t) for t in range(40)]
+    whole = session.feed(frames, seconds)
+    answer = session.ask("how many chairs", OPTIONS)
+    session.reset()
+    pieces = [r for t in range(0, 40, 7) for r in session.feed(frames[t : t + 7], seconds[t : t + 7])]
+    assert [r[:5] for r in pieces] == [r[:5] for r in whole]
+    assert session.ask("how many chairs", OPTIONS) == answer
+    assert answer.text in "AB"
+
+
+def test_asking_leaves_no_trace(session: Session) -> None:
+    session.feed(film(20), range(20))
+    before = {k: v.clone() for k, v in session.memory.state_dict().items()}
+    first = session.ask(Question("which room is this", "", 20.0, "asked"))
+    assert session.ask(Question("which room is this", "", 20.0, "asked")) == first
+    after = session.memory.state_dict()
+    assert all(torch.equal(after[k], before[k]) for k in before)
+
+
+@pytest.mark.parametrize("cut", [1, 13, 39])
+def test_a_saved_stream_goes_on_to_the_bit(session: Session, model: SsmSense, tmp_path: Path, cut: int) -> None:
+    frames = film(40)
+    session.feed(frames, range(40))
+    want = session.memory.state_dict()
+    session.reset()
+    session.feed(frames[:cut], range(cut))
+    session.save(tmp_path / "s.safetensors")
+    other = Session(model.memory(), Squares())
+    other.load(tmp_path / "s.safetensors")
+    assert (other.t_s, other.frames) == (cut - 1, cut)
+    other.feed(frames[cut:], range(cut, 40))
+    got = other.memory.state_dict()
+    assert all(torch.equal(got[k], want[k]) for k in want)
+
+
+def test_ten_thousand_frames_cost_what_ten_cost(session: Session) -> None:
+    """Bytes equal, the process's memory flat, and no layer that works more at the end than at the start."""
+    frames = film(500)
+    sizes, memory = [], []
+    process = psutil.Process()
+    for chunk in range(20):
+        reports = session.feed(frames, np.arange(500) + chunk * 500.0)
+        sizes += [r.nbytes for r in reports]
+        memory.append(process.memory_info().rss)
+    assert session.frames == 10_000
+    assert len(set(sizes)) == 1
+    assert max(memory[5:]) - memory[4] < 16 * 2**20
+
+
+def test_bad_input_is_refused_before_anything_is_fed(session: Session) -> None:
+    session.feed(film(3), range(3))
+    for frames, seconds, named in [
+        (film(2).float(), [3, 4], "uint8"),
+        (film(2)[..., :2], [3, 4], r"\(n, H, W, 3\)"),
+        (film(2), [3], "a time for each of 2 frames"),
+        (film(2), [3, 3], "increasing"),
+        (film(2), [2, 3], "increasing"),
+    ]:
+        with pytest.raises(ValueError, match=named):
+            session.feed(frames, seconds)
+    assert session.frames == 3
+
+
+def test_a_foreign_session_is_refused(session: Session, language, tmp_path: Path) -> None:
+    blind = Session(Blind(language, 32, 12).memory(), Squares())
+    blind.save(tmp_path / "blind.safetensors")
+    with pytest.raises(UserError, match="RecurrentMemory"):
+        session.load(tmp_path / "blind.safetensors")
