@@ -1,0 +1,97 @@
+"""The `ssm-sense` command: a table of subcommands, each imported only when it is called.
+
+Importing this module costs neither torch nor Lightning, so that `ssm-sense --help` answers at once.
+"""
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from ssm_sense import __version__
+from ssm_sense.errors import UserError
+
+TRAINING = {
+    "fit": "train a system described by a YAML file",
+    "validate": "run its validation loop",
+    "test": "run its test loop",
+    "predict": "run its prediction loop",
+}
+"""Subcommands of Lightning's own CLI, which wants its arguments whole, the subcommand's name included."""
+
+COMMANDS = {
+    "stream": "watch a video file and answer questions while it runs",
+    "evaluate": "run a memory policy over a dataset and write rows.jsonl",
+    "report": "turn rows.jsonl into tables, figures and one HTML page",
+    "world": "render indoor walkthroughs with exact truth",
+    "features": "cache vision latents of a folder of videos",
+    "demo": "see the whole system at work, small, on this machine",
+    "bench": "measure speed and memory on this machine",
+    "info": "print versions, backend and device",
+}
+"""Subcommands of our own, each `ssm_sense.commands.<name>:main(argv) -> int`."""
+
+USER_ERROR_STATUS = 2
+INTERRUPTED_STATUS = 130
+
+
+def usage() -> str:
+    """The text of `ssm-sense --help`."""
+    rows = [f"  {name:<10} {summary}" for name, summary in {**TRAINING, **COMMANDS}.items()]
+    return "\n".join(
+        (
+            "usage: ssm-sense [--help] [--version] COMMAND ...",
+            "",
+            "A video-language model that watches a stream that never ends, with memory that never grows.",
+            "",
+            "commands:",
+            *rows,
+            "",
+            "`ssm-sense COMMAND --help` describes each.",
+        )
+    )
+
+
+def resolve(name: str) -> Callable[[list[str]], int | None]:
+    """Import what `name` stands for and return its `main`.
+
+    Raises UserError for a name that is not in the tables, naming the nearest that is.
+    """
+    if name in TRAINING:
+        return import_module("ssm_sense.lit.cli").main
+    if name in COMMANDS:
+        return import_module(f"ssm_sense.commands.{name}").main
+    names = [*TRAINING, *COMMANDS]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(names)}"
+    raise UserError(f"no command {name!r}; {hint}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return its exit status.
+
+    argv: the arguments after the program's name; those of the process when None.
+    A UserError becomes one line on stderr and status 2, an interrupt one line and status 130; any other
+    exception is a fault of ours and keeps its traceback.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage(), file=sys.stdout if arguments else sys.stderr)
+        return 0 if arguments else USER_ERROR_STATUS
+    if arguments[0] == "--version":
+        print(f"ssm-sense {__version__}")
+        return 0
+    name = arguments[0]
+    try:
+        command = resolve(name)
+        return command(arguments if name in TRAINING else arguments[1:]) or 0
+    except UserError as error:
+        print(f"ssm-sense: {' '.join(str(error).split())}", file=sys.stderr)
+        return USER_ERROR_STATUS
+    except KeyboardInterrupt:
+        print("ssm-sense: interrupted", file=sys.stderr)
+        return INTERRUPTED_STATUS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

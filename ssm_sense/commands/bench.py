@@ -1,0 +1,96 @@
+"""`ssm-sense bench`: how fast the recurrence runs here, against its rivals in the same run.
+
+`ssm-sense bench ops` writes ops.json, every number with what is needed to get it again, and ops.md, a table to read.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from ssm_sense.errors import UserError
+
+
+def main(argv: list[str]) -> int:
+    """Run the benchmark, print its table and write both files."""
+    parser = argparse.ArgumentParser(prog="ssm-sense bench", description=__doc__)
+    parser.add_argument("what", choices=["ops"], help="ops: the selective scan, whole sequences and streaming steps")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder of the two files")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds in which every contender runs once")
+    parser.add_argument("--threads", type=int, default=None, help="threads to run on (default: torch's)")
+    parser.add_argument("--batch", type=int, default=64, help="streams of the whole sequences")
+    parser.add_argument("--length", type=int, default=256, help="their length")
+    parser.add_argument("--channels", type=int, default=256, help="their channels")
+    args = parser.parse_args(argv)
+    for name in ("rounds", "batch", "length", "channels"):
+        if getattr(args, name) < 1:
+            raise UserError(f"--{name} must be at least 1, got {getattr(args, name)}")
+    if args.threads is not None and args.threads < 1:
+        raise UserError(f"--threads must be at least 1, got {args.threads}")
+
+    import torch
+
+    from ssm_sense.evaluate.run import commit_of
+    from ssm_sense.ops import backend, benchmark
+
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    load_before = _load()
+    sizes = benchmark.Sizes(args.batch, args.length, args.channels)
+    found = benchmark.whole_sequence(sizes, args.rounds)
+    found += benchmark.lean_against_native(sizes, args.rounds)
+    for batch, calls in ((1, 200), (64, 20)):
+        found += benchmark.streaming_step(benchmark.Sizes(batch, 1, 512), 5 * args.rounds, calls)
+
+    conditions = {
+        "command": " ".join(["ssm-sense", "bench", *argv]),
+        "commit": commit_of(Path(__file__)),
+        "backend": backend(),
+        "device": f"{_processor()}, {os.cpu_count()} cores",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "sizes": {"batch": args.batch, "length": args.length, "channels": args.channels, "n": sizes.n},
+        "load_before": load_before,
+        "load_after": _load(),
+    }
+    args.out.mkdir(parents=True, exist_ok=True)
+    rows = [comparison.row() for comparison in found]
+    (args.out / "ops.json").write_text(json.dumps({"conditions": conditions, "rows": rows}, indent=2) + "\n")
+    table = _table(conditions, rows)
+    (args.out / "ops.md").write_text(table)
+    print(table, end="")
+    if not any("mambapy" in str(row["rival"]) for row in rows):
+        print('mambapy is not installed, so it is missing above: pip install "ssm-sense[bench]"', file=sys.stderr)
+    return 0
+
+
+def _table(conditions: Mapping[str, object], rows: list[dict[str, object]]) -> str:
+    """The rows as markdown, under a line that says where they come from."""
+    where = "{backend}, {threads} threads, {device}, torch {torch}, commit {commit}, load {load_before} to {load_after}"
+    lines = [f"`{conditions['command']}`: {where.format(**conditions)}", ""]
+    lines += ["| case | against | ours ms | theirs ms | theirs / ours | quartiles | target |", "|---" * 7 + "|"]
+    for row in rows:
+        target = "" if row["target"] is None else f"{row['target']:.3g} {'met' if row['met'] else 'MISSED'}"
+        lines.append(
+            f"| {row['case']} | {row['rival']} | {row['ours_ms']:.2f} | {row['rival_ms']:.2f} | {row['ratio']:.2f} "
+            f"| {row['low']:.2f} to {row['high']:.2f} | {target} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _load() -> float | None:
+    """Processes that wanted a core over the last minute; above the number of cores, absolute times mean little."""
+    return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+
+
+def _processor() -> str:
+    """The processor's model, where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.machine()

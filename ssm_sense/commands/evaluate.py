@@ -1,0 +1,156 @@
+"""`ssm-sense evaluate`: run a memory policy over VSI-SUPER, or a rendered world laid out like it."""
+
+import argparse
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssm_sense.errors import UserError
+
+if TYPE_CHECKING:
+    from ssm_sense.data.clip import Clip
+    from ssm_sense.memory.policy import Policy
+    from ssm_sense.stream import Session
+
+TASKS = ("vsr", "vsc", "vsc-streaming")
+POLICIES = ("model", "nosense", "nosense-ahead")
+SCORERS = ("robust-1", "official", "official-streaming")
+
+_DESCRIPTION = """\
+Watch every video once, ask each question when the stream reaches its time, and write rows.jsonl (a line a question),
+frames.jsonl (a line a frame) and clips.jsonl (what is finished). Run again, it goes on where it was: finished clips
+are skipped, failed ones tried anew. `ssm-sense report --rows DIR` turns the rows into a page.
+"""
+_EXAMPLE = """\
+examples:
+  ssm-sense evaluate --model demo/model --data VSI-SUPER-Recall --minutes 10 --out runs/recall
+  ssm-sense evaluate --policy nosense --model google/siglip2-so400m-patch14-384 \\
+      --data VSI-SUPER-Recall --minutes 10 --out runs/recall
+"""
+
+
+def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" = None) -> int:
+    """Evaluate, and return 1 if any clip failed.
+
+    open_session: makes the session of a policy and a model, as `open_policy` does.
+    """
+    arguments = _parse(argv)
+    import torch
+
+    from ssm_sense import ops
+    from ssm_sense.data import vsi_super
+    from ssm_sense.evaluate import RunInfo, blind, evaluate
+
+    if arguments.backend is not None:
+        try:
+            ops.require(arguments.backend)
+        except RuntimeError as error:
+            raise UserError(f"--backend: {error}") from error
+    lengths = arguments.minutes or vsi_super.lengths(arguments.data)
+    if not lengths:
+        raise UserError(f"{arguments.data}: expected tables such as test_10mins.parquet, found none")
+    sets = {minutes: _clips(arguments, minutes) for minutes in lengths}
+    session = (open_session or open_policy)(arguments.policy, arguments.model)
+    torch.manual_seed(arguments.seed)
+    label = arguments.label or policy_label(session.memory)
+    failed = 0
+    for minutes, clips in sets.items():
+        parts = [label, *(["blind"] if arguments.blind else []), *(arguments.task or []), f"{minutes:g}min"]
+        run = RunInfo.here(
+            name=arguments.name or "-".join(parts),
+            policy=label,
+            seed=arguments.seed,
+            config=arguments.model,
+            device=_device(session),
+            settings={
+                "dataset": arguments.data.resolve().name,
+                "minutes": minutes,
+                "fps": arguments.fps,
+                "batch_frames": arguments.batch_frames,
+            },
+            blind=arguments.blind,
+            scorer=arguments.scorer,
+            command=shlex.join(["ssm-sense", "evaluate", *argv]),
+        )
+        shown = [blind(clip) for clip in clips] if arguments.blind else clips
+        summary = evaluate(shown, session, arguments.out, run, arguments.batch_frames)
+        print(f"{run.name}: {summary.watched} watched, {summary.skipped} finished before, {summary.failed} failed")
+        failed += summary.failed
+    print(arguments.out / "rows.jsonl")
+    return 1 if failed else 0
+
+
+def open_policy(policy: str, model: str) -> "Session":
+    """The session of a model folder, or of a baseline that takes only a SigLIP with both towers."""
+    from ssm_sense.folder import load_session
+    from ssm_sense.memory.nosense import NoSense, NoSenseAhead
+    from ssm_sense.memory.similarity import SimilarityReader
+    from ssm_sense.stream import Session
+    from ssm_sense.vision.siglip_text import SiglipTextTower
+
+    if policy == "model":
+        return load_session(Path(model))
+    tower = SiglipTextTower(model).load()
+    reader = SimilarityReader(tower)
+    return Session(NoSenseAhead(reader) if policy == "nosense-ahead" else NoSense(reader), tower)
+
+
+def policy_label(memory: "Policy") -> str:
+    """What rows and figures call a policy: "ours" for the recurrent one, else its class, as in "sliding_window"."""
+    name = type(memory).__name__.removesuffix("Memory").replace("NoSense", "Nosense")
+    return "ours" if name == "Recurrent" else re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def _clips(arguments: argparse.Namespace, minutes: float) -> "list[Clip]":
+    """The clips of one length that are asked something of the tasks, with those questions alone."""
+    from ssm_sense.data import vsi_super
+
+    clips = []
+    for clip in vsi_super.read(arguments.data, minutes, arguments.fps):
+        asked = tuple(q for q in clip.questions if not arguments.task or q.kind in arguments.task)
+        if asked:
+            clips.append(replace(clip, questions=asked))
+    if not clips:
+        raise UserError(f"{arguments.data}: expected questions of {' or '.join(arguments.task)}, found none")
+    return clips[: arguments.limit]
+
+
+def _device(session: "Session") -> str:
+    """Where the vision tower's weights are."""
+    return str(next((parameter.device for parameter in session.vision.parameters()), "cpu"))
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="ssm-sense evaluate",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--model", required=True, metavar="DIR", help="a model folder; for NoSense a SigLIP checkpoint or hub id")
+    add("--data", type=Path, required=True, metavar="DIR", help="VSI-SUPER-Recall, -Count, or a rendered world")
+    add("--out", type=Path, required=True, metavar="DIR", help="where the rows go; several runs may share it")
+    add("--policy", choices=POLICIES, default="model", help="default: what the model folder holds")
+    add("--task", choices=TASKS, nargs="+", help="kinds of question; default: all there are, in one pass a video")
+    add("--minutes", type=float, nargs="+", metavar="M", help="lengths of video; default: all there are")
+    add("--fps", type=float, default=1.0, help="frames to watch a second; default: %(default)g")
+    add("--scorer", choices=SCORERS, default=SCORERS[0], help="the official ones crash on prose; default: %(default)s")
+    add("--blind", action="store_true", help="show one grey frame in place of each video")
+    add("--limit", type=int, metavar="N", help="only the first N videos of each length")
+    add("--label", help="what rows and figures call the policy; default: its own name")
+    add("--name", help="of the run, unique in its folder; default: policy, tasks and length")
+    add("--seed", type=int, default=0, help="default: %(default)s")
+    add("--batch-frames", type=int, default=8, metavar="N", help="frames encoded together; default: %(default)s")
+    add("--backend", metavar="NAME", help="demand this implementation of the recurrence, such as native")
+    arguments = parser.parse_args(argv)
+    for name in ("fps", "batch_frames", "limit"):
+        value = getattr(arguments, name)
+        if value is not None and not value > 0:
+            raise UserError(f"--{name.replace('_', '-')}: expected more than 0, got {value}")
+    if arguments.name and len(arguments.minutes or ()) != 1:
+        raise UserError("--name: expected with one length in --minutes, since each is a run of its own")
+    return arguments

@@ -1,0 +1,32 @@
+"""`ssm-sense report`: turn rows.jsonl into tables, figures and one HTML page."""
+
+import argparse
+from pathlib import Path
+
+_DESCRIPTION = """\
+Turn the rows of one or more runs into one HTML page that needs nothing else, light and dark, and beside it, in a
+folder of the same name, the tables as CSV and the figures as PNG and SVG. Reads rows.jsonl and, where they are there,
+frames.jsonl, boundaries.jsonl and pictures in keyframes/, in the folder and everywhere below it.
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Write the report and name its files."""
+    parser = argparse.ArgumentParser(
+        prog="ssm-sense report", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rows", type=Path, required=True, metavar="DIR", help="a folder with rows.jsonl in or below it"
+    )
+    parser.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="default: %(default)s")
+    parser.add_argument("--title", help="heading of the page")
+    parser.add_argument(
+        "--clip", help="the clip whose surprise is shown over time; default: the one with the most true events"
+    )
+    arguments = parser.parse_args(argv)
+    from ssm_sense.report import build
+
+    titled = {} if arguments.title is None else {"title": arguments.title}
+    for path in build(arguments.rows, arguments.out, clip=arguments.clip, **titled):
+        print(path)
+    return 0

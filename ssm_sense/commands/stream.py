@@ -1,0 +1,282 @@
+"""`ssm-sense stream`: watch a video as it comes and answer questions on the way."""
+
+import argparse
+import json
+import math
+import os
+import re
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+from ssm_sense.errors import UserError
+
+if TYPE_CHECKING:
+    from ssm_sense.data.clip import Frame, Question
+    from ssm_sense.memory.policy import Answer
+    from ssm_sense.stream import FrameReport, Session
+
+DEMO_MODEL = Path("demo/model")
+FRAMES_AT_ONCE = 8
+_EPSILON_S = 1e-6
+_EXAMPLE = """\
+example:
+  ssm-sense stream walk.mp4 --ask "How many different chair(s) are there in the video?" --at 00:05:00 --at 00:10:00 \\
+      --ask "Which room was entered last?" --options kitchen bedroom study
+"""
+
+
+@dataclass
+class Asked:
+    """A question from the command line, to be put at the times `at`, or at the end if there are none."""
+
+    text: str
+    at: list[str] = field(default_factory=list)
+    options: list[str] = field(default_factory=list)
+
+
+class Reply(NamedTuple):
+    """An answer, and when the question was to be put (infinity for the end)."""
+
+    due_s: float
+    seen_s: float
+    question: "Question"
+    answer: "Answer"
+    ms: float
+
+
+def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = None) -> int:
+    """Watch a video.
+
+    open_session: makes the session of a model folder; `ssm_sense.folder.load_session` unless another is given.
+    """
+    arguments = _parse(argv)
+    from rich.console import Console
+
+    from ssm_sense import folder
+    from ssm_sense.data.video import VideoFile
+    from ssm_sense.memory.recurrent import RecurrentMemory
+    from ssm_sense.timeline import PlainView, format_clock, open_view
+
+    asked = _questions(arguments.asked)
+    for path in (arguments.save, arguments.jsonl):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UserError(f"{path}: there is no folder {path.absolute().parent}")
+    VideoFile(arguments.video, arguments.fps)  # a file that cannot be read is told before a model is loaded
+    model = arguments.model or (DEMO_MODEL if DEMO_MODEL.is_dir() else folder.default())
+    session = (open_session or folder.load_session)(model)
+    if arguments.resume is not None:
+        session.load(arguments.resume)
+    begin_s = max(0.0, session.t_s + 1 / arguments.fps)
+    passed = [due_s for due_s, _ in asked if due_s < session.t_s]
+    if passed:
+        raise UserError(f"--at {format_clock(passed[0])}: the session goes on after that, at {format_clock(begin_s)}")
+    video = VideoFile(arguments.video, arguments.fps, start_s=begin_s)
+    threshold = float(session.memory.model.policy.threshold) if isinstance(session.memory, RecurrentMemory) else None
+    piped = str(arguments.jsonl) == "-"
+    view = PlainView(Console(stderr=True), threshold) if piped else open_view(Console(), threshold)
+    with _interrupts() as stopped, _lines(arguments.jsonl, append=begin_s > 0) as write, view:
+        try:
+            for happened in follow(session, video, asked, stopped):
+                if isinstance(happened, Reply):
+                    view.say(_reply_text(happened, 1 / arguments.fps))
+                    write(_reply_line(happened))
+                else:
+                    view.frame(happened)
+                    write({"type": "frame", **happened._asdict()})
+            if stopped():
+                view.say(f"interrupted after {format_clock(session.t_s)}")
+        except BrokenPipeError:
+            # Whoever reads the lines has seen enough, and Python must not complain of it when it exits.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        finally:
+            if arguments.save is not None:
+                session.save(arguments.save)
+                view.say(f"saved {arguments.save}")
+    return 0
+
+
+def follow(
+    session: "Session",
+    frames: "Iterable[Frame]",
+    asked: "Sequence[tuple[float, Question]]",
+    stopped: Callable[[], bool] = lambda: False,
+) -> "Iterator[FrameReport | Reply]":
+    """Watch frames and put each question after every frame up to its time and before any later one.
+
+    Those that are left at the end, or when `stopped` says so, are put then. A video that turns out damaged is
+    watched as far as it goes, and its error raised after that.
+    """
+    import numpy as np
+    import torch
+
+    from ssm_sense.data.video import DamagedVideo
+
+    due = deque(sorted(asked, key=lambda pair: pair[0]))
+    batch: list[Frame] = []
+    damage: DamagedVideo | None = None
+
+    def feed() -> "list[FrameReport]":
+        pictures, seconds = [f for f, _ in batch], [t for _, t in batch]
+        batch.clear()
+        return session.feed(torch.from_numpy(np.stack(pictures)), seconds) if pictures else []
+
+    def ask(due_s: float, question: "Question") -> Reply:
+        begun = time.perf_counter()
+        answer = session.ask(question)
+        return Reply(due_s, session.t_s, question, answer, (time.perf_counter() - begun) * 1e3)
+
+    try:
+        for frame, t_s in frames:
+            while due and due[0][0] < t_s - _EPSILON_S:
+                yield from feed()
+                yield ask(*due.popleft())
+            batch.append((frame, t_s))
+            if len(batch) == FRAMES_AT_ONCE:
+                yield from feed()
+            if stopped():
+                break
+    except DamagedVideo as error:
+        damage = error
+    yield from feed()
+    while due:
+        yield ask(*due.popleft())
+    if damage is not None:
+        raise damage
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="ssm-sense stream",
+        description="Watch a video frame by frame with a memory of constant size, and answer questions on the way.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("video", type=Path, help="any video file")
+    parser.add_argument("--ask", action=_Ask, dest="asked", default=[], metavar="QUESTION", help="repeatable")
+    parser.add_argument(
+        "--at",
+        action=_Ask,
+        dest="asked",
+        metavar="TIME",
+        help="when to put the question before it; repeatable; at the end if not given",
+    )
+    parser.add_argument(
+        "--options", action=_Ask, dest="asked", nargs="+", metavar="OPTION", help="of the question before it"
+    )
+    parser.add_argument("--jsonl", type=Path, metavar="FILE", help="a JSON line a frame and an answer; - for stdout")
+    parser.add_argument("--fps", type=float, default=1.0, help="frames to watch a second (default: 1)")
+    parser.add_argument("--model", type=Path, metavar="DIR", help=f"default: {DEMO_MODEL}, or else the shipped one")
+    parser.add_argument("--save", type=Path, metavar="STATE", help="write what the memory holds when done")
+    parser.add_argument("--resume", type=Path, metavar="STATE", help="go on from what --save wrote")
+    arguments = parser.parse_args(argv)
+    if not (math.isfinite(arguments.fps) and arguments.fps > 0):
+        raise UserError(f"--fps: expected a positive number, got {arguments.fps}")
+    return arguments
+
+
+class _Ask(argparse.Action):
+    """--ask begins a question; --at and --options add to the last one. Raises UserError if there is none."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        asked: list[Asked] = getattr(namespace, self.dest)
+        if option == "--ask":
+            asked.append(Asked(values))
+        elif not asked:
+            raise UserError(f"{option}: expected after the --ask that it belongs to")
+        elif option == "--at":
+            asked[-1].at.append(values)
+        else:
+            asked[-1].options = values
+
+
+def _questions(asked: Sequence[Asked]) -> "list[tuple[float, Question]]":
+    """Each question with the time at which it is due, infinity for the end. Raises UserError for bad ones."""
+    from ssm_sense.data.clip import Question
+    from ssm_sense.timeline import parse_clock
+
+    due = []
+    for one in asked:
+        if not one.text.strip():
+            raise UserError("--ask: expected a question, got nothing")
+        lettered = [re.match(r"[A-Z]\. .", option) is not None for option in one.options]
+        if any(lettered) and not all(lettered):
+            raise UserError(f"--options: expected all with a letter, such as 'A. Bed', or none; got {one.options}")
+        if len(one.options) > 26:
+            raise UserError(f"--options: expected at most 26, got {len(one.options)}")
+        options = one.options if all(lettered) else [f"{chr(65 + i)}. {o}" for i, o in enumerate(one.options)]
+        times_s = [parse_clock(text) for text in one.at] or [math.inf]
+        due += [(due_s, Question(one.text, "", due_s, "asked", tuple(options))) for due_s in times_s]
+    return due
+
+
+def _reply_text(reply: Reply, frame_s: float) -> str:
+    """The question, and under it the answer, with its option where there are any."""
+    from ssm_sense.timeline import format_clock
+
+    chosen = [option for option in reply.question.options if option.startswith(f"{reply.answer.text}.")]
+    answer = chosen[0] if chosen else reply.answer.text or "(no answer)"
+    beyond = reply.seen_s + frame_s + _EPSILON_S < reply.due_s < math.inf
+    note = f" (due at {format_clock(reply.due_s)}, after the end)" if beyond else ""
+    return f"{format_clock(reply.seen_s)}  {reply.question.text}{note}\n          {answer}"
+
+
+def _reply_line(reply: Reply) -> dict[str, Any]:
+    return {
+        "type": "answer",
+        "t_s": reply.due_s,
+        "seen_s": reply.seen_s,
+        "question": reply.question.text,
+        "options": reply.question.options,
+        "answer": reply.answer.text,
+        "log_likelihoods": reply.answer.log_likelihoods,
+        "ms": reply.ms,
+    }
+
+
+@contextmanager
+def _lines(path: Path | None, append: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A function that writes one JSON line at once, to a file, to stdout for "-", or nowhere."""
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [finite(inside) for inside in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    def write(file: TextIO, line: dict[str, Any]) -> None:
+        print(
+            json.dumps({key: finite(value) for key, value in line.items()}, ensure_ascii=False), file=file, flush=True
+        )
+
+    if path is None:
+        yield lambda line: None
+    elif str(path) == "-":
+        yield partial(write, sys.stdout)
+    else:
+        with open(path, "a" if append else "w", encoding="utf-8") as file:
+            yield partial(write, file)
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed; pressed again, it interrupts at once."""
+    pressed = False
+
+    def press(*_: object) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)

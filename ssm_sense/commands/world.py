@@ -1,0 +1,87 @@
+"""`ssm-sense world`: render indoor walkthroughs with exact truth, and look at them."""
+
+import argparse
+import os
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ssm_sense.data.world.names import SPLITS
+from ssm_sense.data.world.stream import TASKS
+from ssm_sense.errors import UserError
+
+
+def main(argv: list[str]) -> int:
+    """Entry point; argv without the program's and the subcommand's names."""
+    arguments = _parser().parse_args(argv)
+    return int(arguments.run(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("ssm-sense world", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="render | look")
+    render = commands.add_parser("render", help="write videos, their truth and VSI-SUPER's tables")
+    render.add_argument("--out", type=Path, required=True, help="folder to write to; finished videos in it are kept")
+    render.add_argument("--task", choices=TASKS, default="tour", help="recall, count, or tours to train on")
+    render.add_argument("--minutes", type=float, required=True, help="length of each video")
+    render.add_argument("--n", type=int, default=1, help="number of videos")
+    render.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="videos rendered at a time")
+    render.set_defaults(run=_render)
+    look = commands.add_parser("look", help="write a contact sheet of frames")
+    look.add_argument("--contact-sheet", type=Path, required=True, help="PNG file to write")
+    look.add_argument("--rows", type=int, default=4)
+    look.add_argument("--columns", type=int, default=6)
+    look.add_argument("--every", type=float, default=5.0, help="seconds between frames, on average")
+    look.set_defaults(run=_look)
+    for command in (render, look):
+        command.add_argument("--seed", type=int, default=0, help="seed of the houses")
+        command.add_argument("--split", choices=SPLITS, default="train", help="splits share no house, shade or pattern")
+        command.add_argument("--fps", type=int, default=1, help="rendered frames per second, a divisor of 24")
+        command.add_argument("--size", type=int, default=224, help="pixels a side, even")
+        command.add_argument("--dwell", type=float, default=12.0, help="mean seconds in a room")
+    return parser
+
+
+def _render(arguments: argparse.Namespace) -> int:
+    from ssm_sense.data.world.batch import jobs, render
+    from ssm_sense.data.world.tables import write_table
+
+    for name in ("n", "workers"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"--{name} must be 1 or more; got {getattr(arguments, name)}")
+    if arguments.seed < 0:
+        raise UserError(f"--seed must be 0 or more; got {arguments.seed}")
+    work = jobs(
+        arguments.task, arguments.split, arguments.seed, arguments.minutes, arguments.n, arguments.fps, arguments.size,
+        arguments.dwell,
+    )  # fmt: skip
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("frames"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns) as bar:
+        task = bar.add_task(
+            f"rendering {arguments.n} x {arguments.minutes:g} min", total=sum(j.recipe.frames for j in work)
+        )
+        render(arguments.out, work, arguments.workers, lambda frames: bar.advance(task, frames))
+    print(f"wrote {write_table(arguments.out, work)}")
+    return 0
+
+
+def _look(arguments: argparse.Namespace) -> int:
+    from ssm_sense.data.world.sheet import contact_sheet
+    from ssm_sense.data.world.stream import Recipe
+
+    count = arguments.rows * arguments.columns
+    if min(arguments.rows, arguments.columns) < 1:
+        raise UserError(
+            f"a contact sheet needs 1 row and 1 column at least; got {arguments.rows} x {arguments.columns}"
+        )
+    minutes = count * arguments.every / 60
+    recipe = Recipe("tour", arguments.split, arguments.seed, minutes, arguments.fps, arguments.size, arguments.dwell)
+    contact_sheet(arguments.contact_sheet, recipe, arguments.rows, arguments.columns)
+    print(f"wrote {arguments.contact_sheet}")
+    return 0

@@ -1,0 +1,12 @@
+"""Clips and a session in, rows.jsonl and frames.jsonl out: one stateful pass a clip, resumable clip by clip.
+
+run     RunInfo: what produced a row
+folder  RunFolder: the files of a run, committed clip by clip
+watch   evaluate: the pass itself
+"""
+
+from ssm_sense.evaluate.folder import RunFolder
+from ssm_sense.evaluate.run import RunInfo
+from ssm_sense.evaluate.watch import Summary, blind, evaluate
+
+__all__ = ["RunFolder", "RunInfo", "Summary", "blind", "evaluate"]

@@ -1,0 +1,163 @@
+"""The files of a run: rows.jsonl (a line a question), frames.jsonl (a line a frame), clips.jsonl (a line a clip).
+
+A clip's line in clips.jsonl is written last and commits the clip. Whatever stands in the other two files without
+it was left by a run that was killed, and is dropped when the folder is opened again. A clip that failed is dropped
+too, so that it is tried anew. One process at a time may write to a folder.
+"""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from ssm_sense.errors import UserError
+from ssm_sense.evaluate.run import RunInfo
+
+Line = dict[str, Any]
+
+
+class RunFolder:
+    """Opens, or goes on with, one run in a folder, which may hold other runs beside it.
+
+    Raises UserError if a run of that name is there with another policy, settings, config, seed or scorer, or if
+    clips.jsonl is damaged.
+    """
+
+    def __init__(self, folder: Path, run: RunInfo) -> None:
+        self.folder, self.run = folder, run
+        self.rows, self.frames, self.clips = (folder / f"{n}.jsonl" for n in ("rows", "frames", "clips"))
+        folder.mkdir(parents=True, exist_ok=True)
+        entries = _read(self.clips)
+        for entry in entries:
+            if entry["run"] == run.name:
+                _check_same_run(entry, run, self.folder)
+        kept = [entry for entry in entries if entry["run"] != run.name or entry["error"] is None]
+        committed = {(entry["run"], entry["clip"]) for entry in kept}
+        _keep(self.clips, lambda line: line["run"] != run.name or line["error"] is None)
+        _keep(self.frames, lambda line: (line["run"], line["clip"]) in committed)
+        _keep(self.rows, lambda line: (line["run"], line["clip"]) in committed)
+        self.finished = {entry["clip"] for entry in kept if entry["run"] == run.name}
+
+    def clip(self, name: str) -> "ClipLines":
+        """Begin a clip's lines."""
+        return ClipLines(self, name)
+
+
+class ClipLines:
+    """The lines of one clip: frames go to disk as they come, rows when the clip is committed.
+
+    To be used in a with block; leaving it without `commit` leaves lines that count for nothing.
+    """
+
+    def __init__(self, folder: RunFolder, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._rows: list[Line] = []
+        self._n_frames = 0
+        self._frames: TextIO = open(folder.frames, "a", encoding="utf-8")  # noqa: SIM115 (closed on exit)
+
+    def __enter__(self) -> "ClipLines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._frames.close()
+
+    def frame(self, line: Mapping[str, Any]) -> None:
+        """Write one frame's line."""
+        self._frames.write(_dump({"run": self._folder.run.name, "clip": self._name, **line}))
+        self._n_frames += 1
+
+    def row(self, line: Mapping[str, Any]) -> None:
+        """Keep one question's line until the clip is committed."""
+        run = self._folder.run.columns
+        self._rows.append({"run": run.pop("run"), "policy": run.pop("policy"), "clip": self._name, **line, **run})
+
+    def commit(self, wall_s: float, error: str | None) -> None:
+        """Make the clip's lines count: frames, then rows, then the line in clips.jsonl, each forced to disk."""
+        _sync(self._frames)
+        with open(self._folder.rows, "a", encoding="utf-8") as file:
+            file.write("".join(map(_dump, self._rows)))
+            _sync(file)
+        entry = {
+            **self._folder.run.identity,
+            "clip": self._name,
+            "rows": len(self._rows),
+            "frames": self._n_frames,
+            "wall_s": round(wall_s, 3),
+            "error": error,
+        }
+        with open(self._folder.clips, "a", encoding="utf-8") as file:
+            file.write(_dump(entry))
+            _sync(file)
+
+
+def _read(path: Path) -> list[Line]:
+    """All whole lines of a file; a last line without its end was never committed."""
+    if not path.exists():
+        return []
+    lines: list[Line] = []
+    with open(path, encoding="utf-8") as file:
+        for number, text in enumerate(file, start=1):
+            if not text.endswith("\n"):
+                break
+            lines.append(_parse(text, path, number))
+    return lines
+
+
+def _keep(path: Path, wanted: Callable[[Line], bool]) -> None:
+    """Drop a file's unwanted lines, and a torn last one; a file without any is left untouched."""
+    if not path.exists():
+        return
+    partial = path.with_name(f".{path.name}.partial")
+    dropped = False
+    with open(path, encoding="utf-8") as file, open(partial, "w", encoding="utf-8") as kept:
+        for number, text in enumerate(file, start=1):
+            if text.endswith("\n") and wanted(_parse(text, path, number)):
+                kept.write(text)
+            else:
+                dropped = True
+        _sync(kept)
+    if dropped:
+        os.replace(partial, path)
+    else:
+        partial.unlink()
+
+
+def _parse(text: str, path: Path, number: int) -> Line:
+    try:
+        line = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}, line {number}: expected a JSON object, got {text[:60]!r}") from error
+    if not (isinstance(line, dict) and "run" in line and "clip" in line):
+        raise UserError(f"{path}, line {number}: expected an object with 'run' and 'clip', got {text[:60]!r}")
+    return line
+
+
+def _check_same_run(entry: Line, run: RunInfo, folder: Path) -> None:
+    wanted = json.loads(json.dumps(run.identity))
+    differing = [name for name, value in wanted.items() if entry.get(name) != value]
+    if differing:
+        name = differing[0]
+        raise UserError(
+            f"{folder}: run {run.name!r} was begun with {name} {entry.get(name)!r}, and goes on only with the same, "
+            f"not {wanted[name]!r}; choose another name or folder"
+        )
+
+
+def _dump(line: Mapping[str, Any]) -> str:
+    """One line of strict JSON: numbers that are not finite become null."""
+    return json.dumps(_finite(line), allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inside) for key, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inside) for inside in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _sync(file: TextIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())

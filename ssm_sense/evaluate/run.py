@@ -1,0 +1,125 @@
+"""What produced a row: policy and settings, config, seed, commit, backend, device, versions."""
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ssm_sense.ops import backend
+
+_PACKAGES = ("ssm-sense", "torch", "transformers", "numpy")
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """The provenance that every row of a run carries.
+
+    name: the run, unique in its folder. policy: the memory policy's name. settings: its settings and those of the
+    evaluation, JSON values. config: the file or folder the model came from. blind: the model was shown a grey frame
+    instead of the stream. scorer: a name of `metrics.score.SCORERS`.
+    command: what was typed, for whoever wants the number again.
+    """
+
+    name: str
+    policy: str
+    seed: int
+    config: str
+    commit: str
+    backend: str
+    device: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    blind: bool = False
+    scorer: str = "robust-1"
+    command: str = ""
+
+    @classmethod
+    def here(
+        cls,
+        name: str,
+        policy: str,
+        seed: int,
+        config: str,
+        device: torch.device | str = "cpu",
+        settings: Mapping[str, Any] | None = None,
+        blind: bool = False,
+        scorer: str = "robust-1",
+        command: str = "",
+    ) -> "RunInfo":
+        """A run of this code on this machine: commit, backend, device and versions are looked up."""
+        return cls(
+            name=name,
+            policy=policy,
+            seed=seed,
+            config=config,
+            commit=commit_of(Path(__file__)),
+            backend=backend(),
+            device=describe_device(torch.device(device)),
+            settings=dict(settings or {}),
+            versions=package_versions(),
+            blind=blind,
+            scorer=scorer,
+            command=command,
+        )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must not change when a run is resumed: everything but command, commit, backend, device, versions."""
+        return {
+            "run": self.name,
+            "policy": self.policy,
+            "settings": dict(self.settings),
+            "blind": self.blind,
+            "config": self.config,
+            "seed": self.seed,
+            "scorer": self.scorer,
+        }
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The fields that a row takes from its run."""
+        fields = asdict(self)
+        return {"run": fields.pop("name"), **fields}
+
+
+def commit_of(file: Path) -> str:
+    """The commit that `file` is tracked in, with "+changes" if tracked files differ from it; else "unknown".
+
+    A package installed into some other repository's folder is not tracked there, and unknown.
+    """
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(file.resolve().parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", file.name)
+        commit = git("rev-parse", "HEAD")
+        return commit + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def describe_device(device: torch.device) -> str:
+    """The device with its model, such as "cuda (NVIDIA H200)" or "cpu (x86_64, 2 threads)"."""
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    if device.type == "cpu":
+        return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
+    return device.type
+
+
+def package_versions() -> dict[str, str]:
+    """Python's version and those of the packages that decide a number."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found

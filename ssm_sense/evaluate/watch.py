@@ -1,0 +1,216 @@
+"""One stateful pass over every clip: each question is asked when the stream reaches its time."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ssm_sense.data.clip import Clip, Frame, Question
+from ssm_sense.evaluate.folder import ClipLines, RunFolder
+from ssm_sense.evaluate.run import RunInfo
+from ssm_sense.metrics.score import SCORERS, Scorer
+from ssm_sense.stream import FrameReport, Session
+
+log = logging.getLogger(__name__)
+
+_EPSILON_S = 1e-6
+_TRAITS = ("causal", "query_aware", "constant_memory", "needs_training")
+_GREY = np.full((64, 64, 3), 128, dtype=np.uint8)
+
+
+@runtime_checkable
+class Announced(Protocol):
+    """A policy that must know its questions before the stream begins."""
+
+    def expect(self, questions: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Forget the stream and all questions, and be ready for these: pairs of prompt and options."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a dataset: clips watched now, clips that were finished before, clips that failed."""
+
+    watched: int
+    skipped: int
+    failed: int
+
+
+def evaluate(
+    dataset: Iterable[Clip],
+    session: Session,
+    out: Path,
+    run: RunInfo,
+    batch_frames: int = 8,
+    progress: bool = True,
+) -> Summary:
+    """Watch every clip once, ask its questions on the way, and write rows.jsonl, frames.jsonl and clips.jsonl.
+
+    dataset: clips whose names differ. session: reset at the start of every clip. out: the folder; clips that are
+    finished there are skipped, those that failed are tried again. run: the rows' provenance; its scorer scores.
+    batch_frames: frames decoded and encoded together; memory does not grow with the clip.
+
+    A policy that is `Announced` is told a clip's questions before its first frame; `traits` in each row says so.
+    A question at t_s is asked after every frame up to t_s and before any later one; one beyond the end, at the end.
+    A clip that raises gets a row, with the error and no credit, for each question that it leaves unanswered.
+
+    Raises UserError for a folder that holds another run of this name, ValueError for two clips of one name and an
+    unknown scorer.
+    """
+    if run.scorer not in SCORERS:
+        raise ValueError(f"expected a scorer among {', '.join(SCORERS)}, got {run.scorer!r}")
+    if batch_frames < 1:
+        raise ValueError(f"expected 1 or more frames a batch, got {batch_frames}")
+    folder = RunFolder(out, run)
+    seen: set[str] = set()
+    watched = skipped = failed = 0
+    with _bar(run, len(dataset) if isinstance(dataset, Sized) else None, progress) as advance:
+        for clip in dataset:
+            if clip.name in seen:
+                raise ValueError(f"expected clips with different names, got two of {clip.name!r}")
+            seen.add(clip.name)
+            advance(clip.name, 0)
+            if clip.name in folder.finished:
+                skipped += 1
+            else:
+                watched += 1
+                failed += _watch_clip(clip, session, folder, batch_frames, SCORERS[run.scorer])
+            advance(clip.name, 1)
+    return Summary(watched, skipped, failed)
+
+
+def blind(clip: Clip) -> Clip:
+    """The same questions with one grey frame in place of the stream: what the model answers without seeing."""
+    return replace(clip, frames=[(_GREY, 0.0)], events=None)
+
+
+def _watch_clip(clip: Clip, session: Session, folder: RunFolder, batch_frames: int, scorer: Scorer) -> bool:
+    """Watch one clip and commit its lines. Returns whether it failed."""
+    begun = time.perf_counter()
+    error = None
+    with folder.clip(clip.name) as lines:
+        watcher = _Watcher(clip, session, lines, scorer)
+        try:
+            if isinstance(session.memory, Announced):
+                session.memory.expect([(question.prompt, question.options) for question in clip.questions])
+            session.reset()
+            watcher.watch(batch_frames)
+        except Exception as raised:  # whatever one clip does, the run goes on, and the rows say what happened
+            error = f"{type(raised).__name__}: {raised}"
+            log.warning("clip %s failed", clip.name, exc_info=raised)
+            watcher.give_up(error)
+        lines.commit(time.perf_counter() - begun, error)
+    return error is not None
+
+
+class _Watcher:
+    """The pass over one clip: what is still to be asked, and what was seen so far."""
+
+    def __init__(self, clip: Clip, session: Session, lines: ClipLines, scorer: Scorer) -> None:
+        self.clip, self.session, self.lines, self.scorer = clip, session, lines, scorer
+        self.questions = deque(sorted(clip.questions, key=lambda question: question.t_s))
+        self.events = deque(sorted(clip.events or (), key=lambda event: event.t_s))
+        self.frames, self.total_ms = 0, 0.0
+        self.seen_s: float | None = None
+
+    def watch(self, batch_frames: int) -> None:
+        """Feed all frames in order of time, in batches that end where a question is due."""
+        batch: list[Frame] = []
+        for frame, t_s in self.clip.frames:
+            while self.questions and self.questions[0].t_s < t_s - _EPSILON_S:
+                batch = self._feed(batch)
+                self._ask()
+            batch.append((frame, t_s))
+            if len(batch) == batch_frames:
+                batch = self._feed(batch)
+        self._feed(batch)
+        while self.questions:
+            self._ask()
+
+    def give_up(self, error: str) -> None:
+        """A row without an answer for every question that was not reached, or for the clip if it has none."""
+        if not self.clip.questions:
+            self.lines.row(self._row(None, None, error))
+        while self.questions:
+            self.lines.row(self._row(self.questions.popleft(), None, error))
+
+    def _feed(self, batch: list[Frame]) -> list[Frame]:
+        """Show the frames of a batch, and begin an empty one."""
+        if batch:
+            frames = torch.from_numpy(np.stack([frame for frame, _ in batch]))
+            for report in self.session.feed(frames, [t_s for _, t_s in batch]):
+                self._report(report)
+        return []
+
+    def _report(self, report: FrameReport) -> None:
+        """Write a frame's line; it is a true event's if that began since the frame before."""
+        begun = None
+        while self.events and self.events[0].t_s <= report.t_s + _EPSILON_S:
+            begun = self.events.popleft()
+        known = self.clip.events is not None
+        label = begun.label if begun else None
+        self.lines.frame({**report._asdict(), "true_event": begun is not None if known else None, "event": label})
+        self.frames, self.total_ms, self.seen_s = self.frames + 1, self.total_ms + report.ms, report.t_s
+
+    def _ask(self) -> None:
+        """Ask the question that is due; it is done with only when it was answered."""
+        question = self.questions[0]
+        begun = time.perf_counter()
+        answer = self.session.ask(question)
+        answer_ms = (time.perf_counter() - begun) * 1e3
+        row = self._row(question, answer.text, None)
+        row |= {"log_likelihoods": list(answer.log_likelihoods), "answer_ms": round(answer_ms, 3)}
+        self.lines.row(row)
+        self.questions.popleft()
+
+    def _row(self, question: Question | None, prediction: str | None, error: str | None) -> dict[str, Any]:
+        """A question's line, scored; an official scorer's crash is the row's error and leaves it without a score."""
+        correct: bool | None = None
+        mra: float | None = None
+        if question is not None:
+            try:
+                score = self.scorer(prediction, question.answer, question.options)
+                correct, mra = score.correct, score.mra
+            except (ValueError, ZeroDivisionError) as crash:
+                error = error or f"scorer: {crash}"
+        return {
+            "duration_s": self.clip.duration_s,
+            "kind": question.kind if question else None,
+            "question": question.text if question else None,
+            "options": list(question.options) if question else [],
+            "truth": question.answer if question else None,
+            "prediction": prediction,
+            "log_likelihoods": [],
+            "t_s": question.t_s if question else None,
+            "seen_s": self.seen_s,
+            "correct": correct,
+            "mra": mra,
+            "nbytes": self.session.nbytes,
+            "ms_per_frame": round(self.total_ms / self.frames, 3) if self.frames else None,
+            "answer_ms": None,
+            "traits": {name: getattr(self.session.memory, name) for name in _TRAITS},
+            "error": error,
+        }
+
+
+@contextmanager
+def _bar(run: RunInfo, total: int | None, shown: bool) -> Iterator[Callable[[str, int], None]]:
+    """A progress bar on stderr: yields a function (clip's name, clips done since)."""
+    columns = (
+        TextColumn(run.name),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=not shown) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda name, done: progress.update(task, description=name, advance=done)

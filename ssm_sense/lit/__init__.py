@@ -1,0 +1,1 @@
+"""Training under Lightning: the system, the data, the command line."""

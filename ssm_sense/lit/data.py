@@ -1,0 +1,193 @@
+"""Streams for training: cached latents, the truth beside their videos, and questions drawn along the way."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from ssm_sense.data.features import Features
+from ssm_sense.data.world.mixture import mixture
+from ssm_sense.data.world.truth import Truth
+from ssm_sense.errors import UserError
+from ssm_sense.language.query import Query
+
+
+class StreamBatch(NamedTuple):
+    """B streams of T frames with what is asked of them."""
+
+    latents: Tensor
+    """(B, T, S, V) float32."""
+    seconds: Tensor
+    """(B, T) float64."""
+    events: Tensor
+    """(B, T) bool: the room changed with this frame."""
+    queries: list[Query]
+    kinds: list[str]
+    """Of each query, what is asked for."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One rendered stream: its latents (T, S, V) and its truth, frame for frame."""
+
+    latents: Tensor
+    truth: Truth
+
+
+class StreamBatches(IterableDataset[StreamBatch]):
+    """Batches without end, each a function of the seed and its number alone, so that training resumes anywhere.
+
+    Args:
+        streams: at least batch_size of them.
+        batch_size: B.
+        frames: T; longer streams are cut to their beginning.
+        stops: moments a batch is asked at, the last frame among them.
+        questions: asked of each stream at each stop, of different kinds.
+        seed: of everything drawn.
+        start, count: numbers of the first batch and of batches; None never ends.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[Stream],
+        batch_size: int,
+        frames: int,
+        stops: int,
+        questions: int,
+        seed: int,
+        start: int = 0,
+        count: int | None = None,
+    ) -> None:
+        if len(streams) < batch_size:
+            raise UserError(f"batch_size: expected at most the number of streams, {len(streams)}, got {batch_size}")
+        shortest = min(len(s.latents) for s in streams)
+        if shortest < frames:
+            raise UserError(f"frames: expected at most {shortest}, the length of the shortest stream, got {frames}")
+        if not 1 <= stops <= frames:
+            raise UserError(f"stops: expected 1 to {frames}, got {stops}")
+        self.streams, self.batch_size, self.frames = streams, batch_size, frames
+        self.stops, self.questions, self.seed = stops, questions, seed
+        self.start, self.count = start, count
+
+    def __iter__(self) -> Iterator[StreamBatch]:
+        number = self.start
+        while self.count is None or number < self.start + self.count:
+            yield self.batch(number)
+            number += 1
+
+    def batch(self, number: int) -> StreamBatch:
+        """Batch ``number`` of this seed."""
+        rng = np.random.default_rng((self.seed, number))
+        chosen = [self.streams[i] for i in rng.choice(len(self.streams), self.batch_size, replace=False)]
+        inner = rng.choice(self.frames - 1, self.stops - 1, replace=False)
+        stops = [*sorted(int(i) for i in inner), self.frames - 1]
+        queries, kinds = [], []
+        for b, stream in enumerate(chosen):
+            for frame in stops:
+                asked = mixture(stream.truth, stream.truth.frames[frame].t_s, rng)
+                for i in sorted(rng.permutation(len(asked))[: self.questions]):
+                    queries.append(Query(b, frame, asked[i].prompt, asked[i].answer))
+                    kinds.append(asked[i].kind)
+        return StreamBatch(
+            torch.stack([s.latents[: self.frames].float() for s in chosen]),
+            torch.tensor([[f.t_s for f in s.truth.frames[: self.frames]] for s in chosen], dtype=torch.float64),
+            torch.stack([room_changes(s.truth)[: self.frames] for s in chosen]),
+            queries,
+            kinds,
+        )
+
+
+def room_changes(truth: Truth) -> Tensor:
+    """(T,) bool: the camera is in another room than at the frame before."""
+    rooms = torch.tensor([frame.room for frame in truth.frames])
+    return torch.cat([torch.zeros(1, dtype=torch.bool), rooms[1:] != rooms[:-1]])
+
+
+class StreamData(L.LightningDataModule):
+    """Folders of rendered videos with their truth, and the cache of their latents.
+
+    Args:
+        features: folder that `ssm-sense features extract` wrote.
+        train, val, test: folders that `ssm-sense world render` wrote; None leaves a stage out.
+        batch_size, frames, stops, questions: as for `StreamBatches`.
+        val_batches: batches of a validation or test run.
+        seed: of the questions and the order of streams.
+    """
+
+    def __init__(
+        self,
+        features: str,
+        train: str | None = None,
+        val: str | None = None,
+        test: str | None = None,
+        batch_size: int = 8,
+        frames: int = 96,
+        stops: int = 6,
+        questions: int = 4,
+        val_batches: int = 8,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.folders = {"train": train, "val": val, "test": test}
+        self.shape = {"batch_size": batch_size, "frames": frames, "stops": stops, "questions": questions}
+        self.val_batches, self.seed = val_batches, seed
+        self._streams: dict[str, list[Stream]] = {}
+
+    def streams(self, stage: str) -> list[Stream]:
+        """The streams of "train", "val" or "test", read once. Raises UserError where there are none."""
+        if stage not in self._streams:
+            folder = self.folders[stage]
+            if folder is None:
+                raise UserError(f"data.{stage}: expected a folder of rendered videos, got none")
+            self._streams[stage] = load_streams(Path(folder), Path(self.features))
+        return self._streams[stage]
+
+    def some_latents(self) -> Tensor:
+        """Training latents (n, S, V) to measure their scale on: every stream's, about 4,096 frames in all."""
+        streams = self.streams("train")
+        every = max(1, sum(len(s.latents) for s in streams) // 4096)
+        return torch.cat([s.latents[::every] for s in streams]).float()
+
+    def train_dataloader(self) -> DataLoader[StreamBatch]:
+        """Goes on from the step that training has reached."""
+        done = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1 if self.trainer is not None else 0
+        batches = StreamBatches(self.streams("train"), **self.shape, seed=self.seed, start=done)
+        return DataLoader(batches, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[StreamBatch]:
+        """The same batches at every validation."""
+        return self._fixed("val")
+
+    def test_dataloader(self) -> DataLoader[StreamBatch]:
+        """The same batches at every test."""
+        return self._fixed("test")
+
+    def _fixed(self, stage: str) -> DataLoader[StreamBatch]:
+        batches = StreamBatches(self.streams(stage), **self.shape, seed=self.seed, count=self.val_batches)
+        return DataLoader(batches, batch_size=None)
+
+
+def load_streams(folder: Path, features: Path) -> list[Stream]:
+    """Every video of a folder that has its truth beside it and its latents in the cache."""
+    truths = sorted(folder.rglob("*.json"))
+    streams = []
+    cache = Features(features)
+    for path in truths:
+        video = path.with_suffix(".mp4")
+        if not video.is_file():
+            continue
+        truth = Truth.load(path)
+        latents, _ = cache.load(video, float(truth.fps))
+        if len(latents) != len(truth.frames):
+            raise UserError(f"{video}: expected {len(truth.frames)} cached frames, got {len(latents)}")
+        streams.append(Stream(latents, truth))
+    if not streams:
+        raise UserError(f"{folder}: expected rendered videos with their truth, found none")
+    return streams

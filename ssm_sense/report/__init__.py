@@ -1,0 +1,13 @@
+"""rows.jsonl to tables (CSV), figures (PNG, SVG) and one HTML page that needs nothing else.
+
+rows        reading and checking the files of a run; their fields
+scores      every kind of question, every run on it      boundaries  sources of surprise
+tables      CSV files, runs, failures                    palette     a colour a policy
+figures     timeline, cost, counts                       svg         figures that follow the page's theme
+keyframes   thumbnails                                   page        the HTML
+build       all of it in order
+"""
+
+from ssm_sense.report.build import build
+
+__all__ = ["build"]

@@ -1,0 +1,121 @@
+"""From a folder of rows to a page and the files beside it."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from functools import partial
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ssm_sense.errors import UserError
+from ssm_sense.report import figures, keyframes, page, svg, tables
+from ssm_sense.report.boundaries import boundary_csv, boundary_lines, boundary_sources
+from ssm_sense.report.palette import FIRST, Palette
+from ssm_sense.report.rows import Evidence, Track, read
+from ssm_sense.report.scores import kind_title, score_csv, score_groups, series
+
+
+def build(rows: Path, out: Path, title: str = "Streaming memory, evaluated", clip: str | None = None) -> list[Path]:
+    """Write the page at `out`, and tables and figures into a folder beside it, named like it without its ending.
+
+    rows: a folder that holds rows.jsonl, or whose folders do. clip: the one whose surprise is shown; by default the
+    one with the most true events. Returns every file written.
+
+    Raises UserError for files that are missing, empty or damaged, a clip that was not watched, or an `out` that is
+    no .html file.
+    """
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"{out}: expected a name that ends in .html")
+    evidence = read(rows)
+    palette = Palette([*map(series, evidence.rows), *(evidence.policy(track.run) for track in evidence.tracks)])
+    groups = score_groups(evidence.rows)
+    sources = boundary_sources(boundary_lines(evidence))
+    folder = out.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    sections: list[str] = []
+    drawn: dict[str, Callable[[float], Figure]] = {}
+    if groups:
+        tables.write_csv(folder / "scores.csv", score_csv(groups))
+        sections.append(page.scores_section(groups, palette))
+    track = _shown(evidence, clip)
+    if track is not None:
+        policy = evidence.policy(track.run)
+        drawn["timeline"] = partial(figures.timeline, track, palette.colour(policy))
+        facts = figures.timeline_facts(track)
+        picture = svg.inline(drawn["timeline"], "timeline", f"Surprise over time in clip {track.clip}")
+        strip = keyframes.find(rows, track.clip)
+        sections.append(page.timeline_section(track, policy, facts, picture, strip))
+    if sources:
+        tables.write_csv(folder / "boundaries.csv", boundary_csv(sources))
+        sections.append(page.boundaries_section(sources))
+    watched = [track for track in evidence.tracks if len(track.t_s) > 1 and np.isfinite(track.ms).any()]
+    if watched:
+        drawn["cost"] = partial(figures.cost, watched, evidence.policy, palette)
+        sections.append(_cost_section(drawn["cost"], watched))
+    kind = figures.count_kind(evidence.rows)
+    if kind is not None:
+        drawn["counts"] = partial(figures.counts, evidence.rows, palette)
+        sections.append(_counts_section(drawn["counts"], kind))
+    failed = tables.failures(evidence.rows)
+    if failed:
+        sections.append(page.failures_section(failed))
+    command = shlex.join(["ssm-sense", "report", "--rows", str(rows), "--out", str(out)])
+    sections.append(page.provenance_section(tables.provenance(evidence.rows), command))
+    for name, draw in drawn.items():
+        svg.save(draw, folder / name)
+    out.write_text(page.document(title, _facts(evidence), sections), encoding="utf-8")
+    return [out, *sorted(folder.iterdir())]
+
+
+def _shown(evidence: Evidence, clip: str | None) -> Track | None:
+    """The track to show: of the clip asked for or the one with most true events, our own model's if it was run."""
+    surprised = [track for track in evidence.tracks if np.isfinite(track.surprise[1:]).any()]
+    if clip is not None:
+        surprised = [track for track in surprised if track.clip == clip]
+        if not surprised:
+            known = ", ".join(sorted({track.clip for track in evidence.tracks})[:5]) or "none"
+            raise UserError(f"{evidence.folder}: no frames with surprise of clip {clip!r}; there are {known}")
+    return max(
+        surprised,
+        key=lambda track: (evidence.policy(track.run) == FIRST, len(track.events or ()), len(track.t_s)),
+        default=None,
+    )
+
+
+def _cost_section(draw: Callable[[float], Figure], tracks: Sequence[Track]) -> str:
+    streams = len({track.clip for track in tracks})
+    caption = (
+        "<b>What a policy holds, and what a frame costs, as the stream goes on.</b> Bytes of everything kept of the "
+        f"stream, and milliseconds for each frame, vision included; median over {_many(streams, 'stream')}. A memory "
+        "that does not grow is a level line."
+    )
+    return page.figure_section("Cost against length", svg.inline(draw, "cost", "Bytes and time a frame"), caption)
+
+
+def _counts_section(draw: Callable[[float], Figure], kind: str) -> str:
+    caption = (
+        f"<b>Answered against true counts, a panel a policy, with its MRA: {escape(kind_title(kind))}, all lengths "
+        "together.</b> The line earns full credit, the shaded wedge some, what lies outside none. Triangles at the "
+        "upper edge stand for answers beyond it; answers without a number are not drawn and earn nothing."
+    )
+    return page.figure_section("Counts", svg.inline(draw, "counts", "Answered against true counts"), caption)
+
+
+def _facts(evidence: Evidence) -> str:
+    """The line under the title: how much there is."""
+    runs = {row["run"] for row in evidence.rows}
+    policies = {series(row) for row in evidence.rows}
+    streams = {(row["clip"], row["duration_s"]) for row in evidence.rows}
+    hours = sum(duration_s for _, duration_s in streams) / 3600
+    answers = sum(row["kind"] is not None for row in evidence.rows)
+    length = f"{hours:.1f} hours" if hours >= 1 else _many(round(60 * hours), "minute")
+    return (
+        f"{_many(len(policies), 'policy', 'policies')} in {_many(len(runs), 'run')} on {_many(len(streams), 'stream')} "
+        f"({length} of video), {_many(answers, 'question')} asked in all."
+    )
+
+
+def _many(n: int, one: str, several: str | None = None) -> str:
+    return f"{n:,} {one if n == 1 else several or one + 's'}"

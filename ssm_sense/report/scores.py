@@ -1,0 +1,203 @@
+"""Scores: every kind of question, every run on it, beside what needs no video."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ssm_sense.metrics.interval import Estimate, proportion, stream_mean
+from ssm_sense.metrics.score import best_constant
+from ssm_sense.report.palette import BLIND
+from ssm_sense.report.rows import Line
+from ssm_sense.report.tables import mean
+
+_KINDS = {"vsr": "Recall (VSR)", "vsc": "Count (VSC)", "vsc-streaming": "Count while streaming (VSC)"}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One run's score on one group of questions."""
+
+    label: str
+    policy: str
+    run: str
+    estimate: Estimate
+    failed: int
+    """Questions without an answer because the clip failed; they count as wrong."""
+    unscored: int
+    """Questions that the scorer crashed on; they count nowhere."""
+    nbytes: float
+    ms_per_frame: float
+    told_ahead: bool
+    """The policy knew the questions before the stream began."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Questions of one kind, data set and length, and what every run scored on them."""
+
+    title: str
+    measure: str
+    """"accuracy" or "MRA"."""
+    interval: str
+    questions: int
+    floor: float
+    floor_label: str
+    scores: list[Score]
+
+    @property
+    def blind(self) -> Score | None:
+        """The score of the model that sees nothing, if it was run."""
+        return next((score for score in self.scores if score.policy == BLIND), None)
+
+
+def kind_title(kind: str) -> str:
+    """A kind of question as people read it."""
+    return _KINDS.get(kind, kind.replace("_", " "))
+
+
+def series(row: Line) -> str:
+    """The policy that a row counts for; what was asked with a grey frame in place of the stream counts as blind."""
+    return BLIND if row.get("blind") else row["policy"]
+
+
+def score_groups(rows: Sequence[Line]) -> list[Group]:
+    """Every kind of question with its scores: recall, count, then the easy kinds by name; short streams first.
+
+    Lengths are told apart: those that the runs name (`minutes` in their settings), or else durations that differ by
+    more than a quarter. So are data sets, where the settings name one (`dataset`).
+    """
+    kinds: dict[tuple[str, str], list[Line]] = {}
+    for row in rows:
+        if row["kind"] is not None:
+            dataset = str(_settings(row).get("dataset") or "")
+            kinds.setdefault((row["kind"], dataset), []).append(row)
+    order = list(_KINDS)
+    places = sorted(kinds, key=lambda key: (order.index(key[0]) if key[0] in order else len(order), *key))
+    return [
+        _group(kind, dataset, length, chosen)
+        for kind, dataset in places
+        for length, chosen in _by_length(kinds[kind, dataset])
+    ]
+
+
+def _by_length(rows: list[Line]) -> list[tuple[str, list[Line]]]:
+    """Rows of equally long streams, short ones first, each with that length in words."""
+    named: dict[float, list[Line]] = {}
+    others: list[Line] = []
+    for row in rows:
+        minutes = _settings(row).get("minutes")
+        (named.setdefault(minutes, []) if isinstance(minutes, int | float) else others).append(row)
+    lengths = [(minutes * 60.0, f"{minutes:g} min", chosen) for minutes, chosen in named.items()]
+    similar: list[Line] = []
+    for row in sorted(others, key=lambda row: row["duration_s"]):
+        if similar and row["duration_s"] > 1.25 * similar[0]["duration_s"]:
+            lengths.append((similar[0]["duration_s"], _span(similar), similar))
+            similar = []
+        similar.append(row)
+    if similar:
+        lengths.append((similar[0]["duration_s"], _span(similar), similar))
+    return [(words, chosen) for _, words, chosen in sorted(lengths, key=lambda length: length[:2])]
+
+
+def _settings(row: Line) -> Mapping[str, Any]:
+    return row.get("settings") or {}
+
+
+def _group(kind: str, dataset: str, length: str, rows: list[Line]) -> Group:
+    title = " · ".join(part for part in (kind_title(kind), dataset, length) if part)
+    counts = all(not row["options"] and _is_number(row["truth"]) for row in rows)
+    runs: dict[str, list[Line]] = {}
+    for row in rows:
+        runs.setdefault(row["run"], []).append(row)
+    policies = Counter(series(run_rows[0]) for run_rows in runs.values())
+    independent = not counts and all(len({r["clip"] for r in run}) == len(run) for run in runs.values())
+    scores = []
+    for run, run_rows in runs.items():
+        policy = series(run_rows[0])
+        scored = [r for r in run_rows if r["correct"] is not None or r["mra"] is not None]
+        if not scored:
+            continue
+        values = [r["mra"] if counts else float(r["correct"]) for r in scored]
+        estimate = (
+            proportion([bool(v) for v in values]) if independent else stream_mean(values, [r["clip"] for r in scored])
+        )
+        scores.append(
+            Score(
+                label=policy if policies[policy] == 1 else f"{policy} · {run}",
+                policy=policy,
+                run=run,
+                estimate=estimate,
+                failed=sum(r["prediction"] is None for r in scored),
+                unscored=len(run_rows) - len(scored),
+                nbytes=mean(r["nbytes"] for r in run_rows),
+                ms_per_frame=mean(r["ms_per_frame"] for r in run_rows),
+                told_ahead=any((r.get("traits") or {}).get("query_aware", False) for r in run_rows),
+            )
+        )
+    asked = {(r["clip"], r["question"], r["t_s"]): r for r in rows}
+    floor, floor_label = _floor(list(asked.values()), counts)
+    return Group(
+        title=title,
+        measure="MRA" if counts else "accuracy",
+        interval="Wilson" if independent else "bootstrap over streams",
+        questions=len(asked),
+        floor=floor,
+        floor_label=floor_label,
+        scores=sorted(scores, key=lambda s: (s.policy == BLIND, -s.estimate.value, s.label)),
+    )
+
+
+def _floor(questions: list[Line], counts: bool) -> tuple[float, str]:
+    """What needs no video: guessing among the options, or the one answer that earns most when always given."""
+    if counts:
+        constant, floor = best_constant([float(q["truth"]) for q in questions])
+        return floor, f"always “{constant}”"
+    if all(q["options"] for q in questions):
+        return sum(1 / len(q["options"]) for q in questions) / len(questions), "chance"
+    truth, times = Counter(q["truth"] for q in questions).most_common(1)[0]
+    return times / len(questions), f"always “{truth}”"
+
+
+def _is_number(truth: str) -> bool:
+    try:
+        float(truth)
+    except ValueError:
+        return False
+    return True
+
+
+def score_csv(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """scores.csv: a line a run and group."""
+    return [
+        {
+            "group": group.title,
+            "measure": group.measure,
+            "policy": score.policy,
+            "run": score.run,
+            "score": score.estimate.value,
+            "low95": score.estimate.low,
+            "high95": score.estimate.high,
+            "n": score.estimate.n,
+            "streams": score.estimate.streams,
+            "interval": group.interval,
+            "floor": group.floor,
+            "floor_answer": group.floor_label,
+            "blind": group.blind.estimate.value if group.blind else math.nan,
+            "failed": score.failed,
+            "unscored": score.unscored,
+            "nbytes": score.nbytes,
+            "ms_per_frame": score.ms_per_frame,
+            "told_ahead": score.told_ahead,
+        }
+        for group in groups
+        for score in group.scores
+    ]
+
+
+def _span(rows: Sequence[Line]) -> str:
+    """The lengths of streams, shortest first: "58–71 s", "10 min"."""
+    low, high = rows[0]["duration_s"], rows[-1]["duration_s"]
+    scale, unit = (60, "min") if low >= 120 else (1, "s")
+    return f"{'–'.join(dict.fromkeys(f'{d / scale:.0f}' for d in (low, high)))} {unit}"

@@ -1,0 +1,153 @@
+"""`ssm-sense evaluate` over a small folder in VSI-SUPER's layout, with a memory that counts frames."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from ssm_sense.commands import evaluate as command
+from ssm_sense.data.video import write_video
+from ssm_sense.errors import UserError
+from ssm_sense.memory.blind import BlindMemory
+from ssm_sense.memory.nosense import NoSenseAhead
+from ssm_sense.memory.policy import Answer, Observation
+from ssm_sense.memory.recurrent import RecurrentMemory
+from ssm_sense.metrics.score import SCORERS
+from ssm_sense.stream import Session
+
+
+class FrameCounterMemory:
+    causal, query_aware, constant_memory, needs_training = True, False, True, False
+    nbytes = 8
+
+    def reset(self):
+        self.seen = 0
+
+    def observe(self, latents, surprise, t_s):
+        self.seen += 1
+        return Observation(float("nan"), float("nan"), False)
+
+    def read(self, prompt, options=()):
+        return Answer("A" if options else str(self.seen))
+
+
+class GreyVision(torch.nn.Module):
+    grid, width, fingerprint = 1, 1, "grey"
+
+    def encode(self, frames):
+        return frames[:, :1, :1, 0].float()
+
+
+def opened(policy: str, model: str) -> Session:
+    assert (policy, model) == ("model", "somewhere")
+    memory = FrameCounterMemory()
+    memory.reset()
+    return Session(memory, GreyVision())
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    folder = tmp_path / "VSI-SUPER-Both"
+    for i, minutes in enumerate((10, 30)):
+        name = f"{minutes}mins/00000000.mp4"
+        (folder / name).parent.mkdir(parents=True)
+        write_video(folder / name, [np.zeros((32, 32, 3), np.uint8)] * (4 + i), 1)
+        question = {"video_path": name, "question": "How many different chair(s) are there in the video?"}
+        rows = [
+            {"video_path": name, "question": "Which?", "options": ["A. Bed", "B. Sofa"], "answer": "A"},
+            question | {"answer": "4", "split": f"{minutes}mins"},
+            question | {"split": f"{minutes}mins_streaming", "query_times": [0, 2], "answers": [1, 3]},
+        ]
+        columns = sorted({column for row in rows for column in row})
+        table = pa.Table.from_pylist([{column: row.get(column) for column in columns} for row in rows])
+        pq.write_table(table, folder / f"test_{minutes}mins.parquet")
+    return folder
+
+
+def run(data: Path, out: Path, *flags: str) -> list[dict]:
+    assert command.main(["--model", "somewhere", "--data", str(data), "--out", str(out), *flags], opened) == 0
+    return [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+
+
+def test_all_lengths_and_tasks_by_default(data, tmp_path, capsys):
+    rows = run(data, tmp_path / "out")
+    assert [(r["run"], r["kind"], r["t_s"], r["prediction"]) for r in rows] == [
+        ("frame_counter-10min", "vsc-streaming", 0.0, "1"),
+        ("frame_counter-10min", "vsc-streaming", 2.0, "3"),
+        ("frame_counter-10min", "vsr", 4.0, "A"),
+        ("frame_counter-10min", "vsc", 4.0, "4"),
+        ("frame_counter-30min", "vsc-streaming", 0.0, "1"),
+        ("frame_counter-30min", "vsc-streaming", 2.0, "3"),
+        ("frame_counter-30min", "vsr", 5.0, "A"),
+        ("frame_counter-30min", "vsc", 5.0, "5"),
+    ]
+    assert rows[0]["settings"] == {"dataset": "VSI-SUPER-Both", "minutes": 10.0, "fps": 1.0, "batch_frames": 8}
+    assert rows[0]["command"].startswith("ssm-sense evaluate --model somewhere")
+    assert "frame_counter-10min: 1 watched, 0 finished before, 0 failed" in capsys.readouterr().out
+    assert run(data, tmp_path / "out") == rows
+    assert "frame_counter-10min: 0 watched, 1 finished before, 0 failed" in capsys.readouterr().out
+
+
+def test_one_task_of_one_length(data, tmp_path):
+    rows = run(data, tmp_path / "out", "--task", "vsc", "--minutes", "30", "--label", "ours", "--name", "mine")
+    assert [(r["run"], r["policy"], r["kind"], r["mra"]) for r in rows] == [("mine", "ours", "vsc", 0.6)]
+
+
+def test_blind_sees_one_frame_under_a_name_of_its_own(data, tmp_path):
+    rows = run(data, tmp_path / "out", "--task", "vsc", "--minutes", "10", "--blind")
+    assert [(r["run"], r["blind"], r["prediction"]) for r in rows] == [("frame_counter-blind-vsc-10min", True, "1")]
+
+
+def test_a_failed_clip_is_the_exit_status(data, tmp_path):
+    class Broken(FrameCounterMemory):
+        def read(self, prompt, options=()):
+            raise RuntimeError("no answer")
+
+    flags = ["--model", "m", "--data", str(data), "--out", str(tmp_path / "out"), "--minutes", "10"]
+    assert command.main(flags, lambda *_: Session(Broken(), GreyVision())) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--minutes", "60"], "lengths, in minutes: 10, 30"),
+        (["--limit", "0"], "--limit: expected more than 0"),
+        (["--fps", "-1"], "--fps: expected more than 0"),
+        (["--name", "x"], "one length in --minutes"),
+        (["--backend", "quantum"], "--backend: backend 'quantum' was demanded"),
+    ],
+)
+def test_bad_arguments(data, tmp_path, flags, said):
+    with pytest.raises(UserError, match=said):
+        run(data, tmp_path / "out", *flags)
+
+
+def test_a_folder_without_tables(tmp_path):
+    with pytest.raises(UserError, match=r"expected tables such as test_10mins\.parquet"):
+        run(tmp_path, tmp_path / "out")
+
+
+def test_a_task_that_nobody_asks(data, tmp_path):
+    for path in data.glob("*.parquet"):
+        pq.write_table(pq.read_table(path).slice(0, 1), path)
+    with pytest.raises(UserError, match="expected questions of vsc"):
+        run(data, tmp_path / "out", "--task", "vsc")
+
+
+def test_policies_have_the_names_that_figures_use():
+    names = {
+        RecurrentMemory: "ours",
+        BlindMemory: "blind",
+        NoSenseAhead: "nosense_ahead",
+        FrameCounterMemory: "frame_counter",
+    }
+    for memory, name in names.items():
+        assert command.policy_label(memory.__new__(memory)) == name
+
+
+def test_its_scorers_are_those_there_are():
+    assert tuple(SCORERS) == command.SCORERS

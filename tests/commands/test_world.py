@@ -1,0 +1,67 @@
+"""`ssm-sense world` at the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from ssm_sense.cli import USER_ERROR_STATUS, main
+from ssm_sense.data import vsi_super
+
+
+def test_render_then_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["world", "render", "--out", str(tmp_path), "--task", "vsc", "--minutes", "0.25", "--size", "32"]
+    assert main([*arguments, "--split", "test", "--workers", "1"]) == 0
+    assert f"wrote {tmp_path / 'test_0.25mins.parquet'}" in capsys.readouterr().out.replace("\n", "")
+    (clip,) = vsi_super.read(tmp_path, 0.25)
+    assert clip.duration_s == 15
+    assert len(list(clip.frames)) == 15
+    assert {question.kind for question in clip.questions} == {"vsc", "vsc-streaming"}
+    assert clip.events is not None
+
+
+def test_look(tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    shape = ["--rows", "1", "--columns", "2", "--size", "32"]
+    assert main(["world", "look", "--contact-sheet", str(sheet), *shape]) == 0
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--minutes", "1", "--n", "0"], "--n must be 1 or more"),
+        (["--minutes", "1", "--workers", "0"], "--workers must be 1 or more"),
+        (["--minutes", "1", "--seed", "-1"], "--seed must be 0 or more"),
+        (["--minutes", "1", "--fps", "5"], "fps must divide 24"),
+        (["--minutes", "0"], "hold no frame"),
+        (["--minutes", "1", "--size", "63"], "even number of pixels"),
+    ],
+)
+def test_wrong_arguments_are_one_line(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["world", "render", "--out", str(tmp_path / "out"), *arguments]) == USER_ERROR_STATUS
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    arguments = ["world", "render", "--out", str(blocked), "--minutes", "0.05", "--size", "32"]
+    assert main(arguments) == USER_ERROR_STATUS
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_an_error_in_a_worker_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["world", "render", "--out", str(tmp_path), "--task", "vsr", "--minutes", "0.05", "--size", "32"]
+    assert main(arguments) == USER_ERROR_STATUS
+    assert "ask for more minutes" in capsys.readouterr().err
+    assert list(tmp_path.rglob("*.mp4")) == []
+
+
+def test_an_empty_contact_sheet_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["world", "look", "--contact-sheet", str(tmp_path / "a.png"), "--rows", "0"]) == USER_ERROR_STATUS
+    assert "1 row and 1 column at least" in capsys.readouterr().err

@@ -1,0 +1,27 @@
+"""Every config under configs/ loads, offline, into the system that it describes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ssm_sense.lit.cli import StreamCLI
+from ssm_sense.lit.data import StreamData
+from ssm_sense.lit.module import StreamModule
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+
+
+def test_there_are_configs() -> None:
+    assert len(CONFIGS) >= 3
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_config_instantiates(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cli = StreamCLI(StreamModule, StreamData, args=["--config", str(path)], run=False, seed_everything_default=0)
+    assert sum(p.numel() for p in cli.model.parameters()) > 0 or cli.model.model.language_width > 0
+    assert callable(cli.model.optimizer)
+    optimizer = cli.model.optimizer([torch.nn.Parameter(torch.zeros(1))])
+    assert cli.model.lr_scheduler is None or cli.model.lr_scheduler(optimizer).total_steps == cli.trainer.max_steps
