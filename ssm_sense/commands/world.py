@@ -2,10 +2,21 @@
 
 import argparse
 import os
+from dataclasses import fields
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ssm_sense.data.world.controls import (
+    DECOYS,
+    FEWEST_FACTS,
+    NEEDLES_AS,
+    ORDERS,
+    PANS,
+    REVISITS,
+    TRANSITIONS,
+    Controls,
+)
 from ssm_sense.data.world.names import SPLITS
 from ssm_sense.data.world.stream import TASKS
 from ssm_sense.errors import UserError
@@ -26,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--minutes", type=float, required=True, help="length of each video")
     render.add_argument("--n", type=int, default=1, help="number of videos")
     render.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="videos rendered at a time")
+    _add_controls(render)
     render.set_defaults(run=_render)
     look = commands.add_parser("look", help="write a contact sheet of frames")
     look.add_argument("--contact-sheet", type=Path, required=True, help="PNG file to write")
@@ -42,6 +54,40 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_controls(render: argparse.ArgumentParser) -> None:
+    group = render.add_argument_group("controls", "each changes one thing; by default nothing is changed")
+    add = group.add_argument
+    add("--transition", choices=TRANSITIONS, default="walk", help="how rooms follow each other")
+    add("--decoy", choices=DECOYS, default="none", help="what happens suddenly, but is no event")
+    add("--revisit", type=int, choices=REVISITS, default=0, help="how often each room is seen again")
+    add("--revisit-order", choices=ORDERS, default="loop", help="the same tour again, or any order (by cut or fade)")
+    add("--needle", choices=NEEDLES_AS, default="object", help="standing in the room, or pasted over as many pixels")
+    add("--needle-frames", type=int, default=1, metavar="N", help="how many frames a needle is there for")
+    add("--pan", choices=PANS, default="natural", help="how fast the head turns")
+    add("--rate", type=_numbers, default=(), metavar="X,Y,...", help="factors on the number of objects, part by part")
+    add("--count-range", type=_range, metavar="LOW-HIGH", help="how many there are of what a count stream asks about")
+    add(
+        "--facts",
+        type=int,
+        default=FEWEST_FACTS,
+        metavar="N",
+        help="appearances of needles in a recall stream, 4 to 128",
+    )
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+def _range(text: str) -> tuple[int, int]:
+    low, _, high = text.partition("-")
+    return int(low), int(high)
+
+
+def _controls(arguments: argparse.Namespace) -> Controls:
+    return Controls(**{field.name: getattr(arguments, field.name) for field in fields(Controls)})
+
+
 def _render(arguments: argparse.Namespace) -> int:
     from ssm_sense.data.world.batch import jobs, render
     from ssm_sense.data.world.tables import write_table
@@ -53,7 +99,7 @@ def _render(arguments: argparse.Namespace) -> int:
         raise UserError(f"--seed must be 0 or more; got {arguments.seed}")
     work = jobs(
         arguments.task, arguments.split, arguments.seed, arguments.minutes, arguments.n, arguments.fps, arguments.size,
-        arguments.dwell,
+        arguments.dwell, _controls(arguments),
     )  # fmt: skip
     columns = (
         TextColumn("{task.description}"),

@@ -6,6 +6,8 @@ import pytest
 
 from ssm_sense.cli import USER_ERROR_STATUS, main
 from ssm_sense.data import vsi_super
+from ssm_sense.data.world.controls import Controls
+from ssm_sense.data.world.truth import Truth
 
 
 def test_render_then_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,3 +67,12 @@ def test_an_error_in_a_worker_is_one_line(tmp_path: Path, capsys: pytest.Capture
 def test_an_empty_contact_sheet_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["world", "look", "--contact-sheet", str(tmp_path / "a.png"), "--rows", "0"]) == USER_ERROR_STATUS
     assert "1 row and 1 column at least" in capsys.readouterr().err
+
+
+def test_controls_reach_the_truth(tmp_path: Path) -> None:
+    arguments = ["--task", "vsc", "--minutes", "1", "--size", "32", "--workers", "1", "--transition", "cut"]
+    asked = ["--decoy", "flash", "--revisit", "1", "--pan", "slow", "--rate", "1,2", "--count-range", "5-9"]
+    assert main(["world", "render", "--out", str(tmp_path), *arguments, *asked]) == 0
+    controls = Truth.load(tmp_path / "1mins" / "00000000.json").controls
+    expected = Controls("cut", "flash", 1, pan="slow", rate=(1.0, 2.0), count_range=(5, 9))
+    assert controls == expected

@@ -8,7 +8,9 @@
     walk, camera                     poses, and which rooms they see
     raster, fragments, shade         triangles to samples to fragments to pixels
     renderer                         pictures with object ids, depth and visible pixels
-    needle, stream                   odd objects for single frames; a recipe's poses, pictures and truth
+    needle, paste                    odd objects for single frames, standing in the room or pasted over
+    controls, script, crowd, light   what is changed on purpose: transitions, revisits, numbers, decoys
+    stream                           a recipe's poses, pictures and truth
     truth, questions, mixture, captions
     film, batch, tables, clips       videos with their truth, many of them, VSI-SUPER's tables, clips of them
     sheet                            contact sheets

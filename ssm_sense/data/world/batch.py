@@ -9,6 +9,7 @@ from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
+from ssm_sense.data.world.controls import UNCHANGED, Controls
 from ssm_sense.data.world.film import finished, shoot
 from ssm_sense.data.world.stream import Recipe
 from ssm_sense.errors import UserError
@@ -26,13 +27,20 @@ class Job:
 
 
 def jobs(
-    task: str, split: str, seed: int, minutes: float, count: int, fps: int = 1, size: int = 224, dwell_s: float = 12.0
+    task: str,
+    split: str,
+    seed: int,
+    minutes: float,
+    count: int,
+    fps: int = 1,
+    size: int = 224,
+    dwell_s: float = 12.0,
+    controls: Controls = UNCHANGED,
 ) -> list[Job]:
     """The videos of one request, in the layout of VSI-SUPER: {minutes}mins/00000000.mp4 and so on."""
-    return [
-        Job(Recipe(task, split, seed * _STRIDE + i, minutes, fps, size, dwell_s), f"{minutes:g}mins/{i:08d}.mp4")
-        for i in range(count)
-    ]
+    seeds = (seed * _STRIDE + i for i in range(count))
+    recipes = (Recipe(task, split, s, minutes, fps, size, dwell_s, controls or Controls()) for s in seeds)
+    return [Job(recipe, f"{minutes:g}mins/{i:08d}.mp4") for i, recipe in enumerate(recipes)]
 
 
 def render(folder: Path, work: list[Job], workers: int, progress: Callable[[int], None] = lambda frames: None) -> None:

@@ -24,10 +24,13 @@ def finished(video: Path, recipe: Recipe) -> bool:
     if not truth_path(video).exists() or not video.exists():
         return False
     truth = Truth.load(truth_path(video))
+    found: tuple[object, ...]
     found = (truth.task, truth.split, truth.seed, truth.fps, truth.size, len(truth.frames), truth.dwell_s)
+    wanted: tuple[object, ...]
     wanted = (recipe.task, recipe.split, recipe.seed, recipe.fps, recipe.size, recipe.frames, recipe.dwell_s)
+    found, wanted = (*found, truth.controls.changed), (*wanted, recipe.controls.changed)
     if found != wanted:
-        names = "task, split, seed, fps, size, frames, dwell"
+        names = "task, split, seed, fps, size, frames, dwell, controls"
         raise UserError(f"{video} holds another stream ({names}: {found}, wanted {wanted}); choose another folder")
     return True
 

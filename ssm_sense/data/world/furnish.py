@@ -17,7 +17,7 @@ from ssm_sense.data.world.names import COUNTABLE, FURNITURE, RATE, random_stream
 from ssm_sense.data.world.route import room_route
 
 IDS_PER_ROOM = 100
-MOST_PER_ROOM = 4
+MOST_PER_ROOM, MOST_IN_A_CROWD = 4, 12
 RATES = (0.04, 2.4)  # mean number of a countable category per room, drawn log-uniformly for each house and category
 _MIDDLE_M = {"painting": 1.55, "window": 1.5, "clock": 2.0, "mirror": 1.5}
 
@@ -58,11 +58,15 @@ def furnish(house: House, index: int) -> tuple[Piece, ...]:
     for _ in range(int(work.rng.integers(kind.windows[0], kind.windows[1] + 1))):
         work.add("window")
     work.add_monitors()
-    average = rates(house.split, house.seed)
+    average, crowd = rates(house.split, house.seed), house.crowd
+    if crowd and crowd.category:
+        work.add_exactly(crowd.category, crowd.numbers.get(index, 0))
+    most = MOST_PER_ROOM if crowd is None else MOST_IN_A_CROWD
     for category in map(str, work.rng.permutation(COUNTABLE)):
-        mean = average[category] * kind.tends.get(category, 1.0)
-        for _ in range(min(int(work.rng.poisson(mean)), MOST_PER_ROOM)):
-            work.add_countable(category)
+        mean = average[category] * kind.tends.get(category, 1.0) * (crowd.times.get(index, 1.0) if crowd else 1.0)
+        for _ in range(min(int(work.rng.poisson(mean)), most)):
+            if crowd is None or category != crowd.category:
+                work.add_countable(category)
     return tuple(
         Piece(index * IDS_PER_ROOM + number, category, model.colour, index, model, spot)
         for number, (category, model, spot) in enumerate(work.placed)
@@ -123,6 +127,14 @@ class _Furnishing:
             return
         model = MAKERS[category](self.look)
         self._put(category, model, self._layout.free_standing(model))
+
+    def add_exactly(self, category: str, number: int) -> None:
+        """So many of a countable category, if there is a place for them."""
+        before = len(self.placed)
+        for _ in range(3 * number):
+            if len(self.placed) - before == number:
+                return
+            self.add_countable(category)
 
     def _put(self, category: str, model: Model, spot: Spot | None) -> bool:
         if spot is not None:

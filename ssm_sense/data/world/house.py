@@ -5,7 +5,8 @@ by room from the seed, so a longer house begins with the shorter one. Furniture 
 `furnish` and `shell`, for the rooms that come into view.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -79,6 +80,19 @@ class Room:
         return max(self.x0 - x, 0.0, x - self.x1) + max(self.y0 - y, 0.0, y - self.y1)
 
 
+@dataclass(frozen=True)
+class Crowd:
+    """How many countable things stand in which room, where it is not left to the house's own rates.
+
+    times: room index -> factor on the rates, 1 for the others. category: of which there are exactly `numbers` (room
+    index -> how many), as far as they find a place, and none in other rooms; "" for none such.
+    """
+
+    times: Mapping[int, float]
+    category: str = ""
+    numbers: Mapping[int, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class House:
     """Rooms in the order in which they are walked; room i is joined to i - 1 and i + 1.
@@ -89,6 +103,7 @@ class House:
     split: str
     seed: int
     rooms: tuple[Room, ...]
+    crowd: Crowd | None = None
 
     def room_at(self, x: float, y: float, near: int) -> int:
         """Index of the room at x, y, among room `near` and its neighbours; in a doorway, the closer one."""

@@ -116,8 +116,10 @@ class Layout:
             half = (model.width / 2, model.depth / 2) if turn == 0.0 else (model.depth / 2, model.width / 2)
             if 2 * half[0] > room.x1 - room.x0 - 0.3 or 2 * half[1] > room.y1 - room.y0 - 0.3:
                 continue
-            x = float(self._rng.uniform(room.x0 + half[0] + 0.15, room.x1 - half[0] - 0.15))
-            y = float(self._rng.uniform(room.y0 + half[1] + 0.15, room.y1 - half[1] - 0.15))
+            # Where a rug just fits, rounding may put the highest place below the lowest.
+            low_x, low_y = room.x0 + half[0] + 0.15, room.y0 + half[1] + 0.15
+            x = float(self._rng.uniform(low_x, max(low_x, room.x1 - half[0] - 0.15)))
+            y = float(self._rng.uniform(low_y, max(low_y, room.y1 - half[1] - 0.15)))
             return self._spot(x, y, turn, half)
         return None
 

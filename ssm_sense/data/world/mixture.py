@@ -11,7 +11,7 @@ import numpy as np
 from ssm_sense.data.clip import Question
 from ssm_sense.data.world.captions import CAPTION_WORDS
 from ssm_sense.data.world.names import CATEGORIES, COLOURS, COUNTABLE, LANDMARKS, NEEDLES, ROOM_KINDS
-from ssm_sense.data.world.questions import LETTERS, count_question, order_question
+from ssm_sense.data.world.questions import LETTERS, count_question, order_question, told_apart
 from ssm_sense.data.world.truth import NeedleTruth, Truth
 
 Asker = Callable[[Truth, int, np.random.Generator], Question | None]
@@ -129,11 +129,11 @@ def _needle_where(truth: Truth, frame: int, rng: np.random.Generator) -> Questio
 
 def _order(truth: Truth, frame: int, rng: np.random.Generator) -> Question | None:
     past, t_s = _past_needles(truth, frame), _at(truth, frame)
-    names = {n.needle for n in past if sum(m.needle == n.needle for m in past) >= 2}
-    name = _choose(rng, names)
+    told = {name: told_apart(past, name) for name in {needle.needle for needle in past}}
+    name = _choose(rng, {name for name, shows in told.items() if len(shows) >= 2})
     if name is None:
         return None
-    shows = [needle for needle in past if needle.needle == name]
+    shows = told[name]
     count = int(rng.integers(2, min(len(shows), 4) + 1))
     picked = [shows[i] for i in sorted(int(i) for i in rng.permutation(len(shows))[:count])]
     if count == 2 and rng.random() < 0.5:

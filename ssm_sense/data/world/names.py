@@ -11,6 +11,7 @@ SPLITS = ("train", "val", "test")
 
 # What a generator of `random_stream` is for. The numbers are part of the pixels' definition.
 HEIGHT, ROOM, DOOR, ROUTE, RATE, FURNITURE, SHELL, PERSON, PACE, NEEDLE, QUESTION = range(1, 12)
+DECOY, ORDER, CROWD = range(12, 15)
 PATTERN = 100
 
 ROOM_KINDS = (

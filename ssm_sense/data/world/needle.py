@@ -1,5 +1,6 @@
 """Hides needles: odd objects that stand in a room for a single frame, beside a landmark that is in view."""
 
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,56 +20,84 @@ PER_NEEDLE = 4
 _NEEDLE_PIXELS, _LANDMARK_PIXELS = 500, 900  # at 224 x 224
 _NEAREST_M = 0.9
 _TRIES = 80
+_SPARE_SLOTS = 1.4
+"""Where many needles crowd a stream, some slots show no landmark that fits."""
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """Needle `piece` (its category is the needle's name) stands in frame `frame` beside `landmark`."""
+    """Needle `piece` (its category is the needle's name) stands in `frames` frames from `frame` beside `landmark`."""
 
     frame: int
     piece: Piece
     landmark: Piece
+    frames: int = 1
 
 
 def hide_needles(
-    house: House, shots: list[tuple[Pose, int]], count: int, rng: np.random.Generator
+    house: House,
+    shots: Sequence[tuple[Pose, int]],
+    count: int,
+    rng: np.random.Generator,
+    frames: int = 1,
+    avoid: Container[int] = (),
 ) -> tuple[Appearance, ...]:
     """Up to `count` appearances over the frames `shots`, spread over the stream, in order of time.
 
-    Each needle appears `PER_NEEDLE` times at most, each time beside another category of landmark. Fewer come back
-    where the stream shows too few landmarks clearly.
+    Each needle appears `PER_NEEDLE` times, or more often where there are more than the needles have room for; each
+    time beside another category of landmark, until those are used up. Fewer come back where the stream shows too few
+    landmarks clearly.
+
+    frames: how many frames each stays for. avoid: frames in which none begins.
     """
     names = [NEEDLES[i] for i in rng.permutation(len(NEEDLES))[: -(-count // PER_NEEDLE)]]
-    order = [str(name) for name in rng.permutation((names * PER_NEEDLE)[:count])]
-    search = _Search(house, shots, rng)
+    crowded = count > PER_NEEDLE * len(names)
+    slots = int(_SPARE_SLOTS * count) if crowded else count
+    often = max(PER_NEEDLE, -(-slots // len(names)))
+    order = [str(name) for name in rng.permutation((names * often)[:slots])]
+    search = _Search(house, shots, rng, frames, avoid)
     found: list[Appearance] = []
-    edges = [round(i * len(shots) / max(count, 1)) for i in range(count + 1)]
+    edges = [round(i * len(shots) / max(slots, 1)) for i in range(slots + 1)]
     for name, first, last in zip(order, edges[:-1], edges[1:], strict=True):
         used = {a.landmark.category for a in found if a.piece.category == name}
         margin = (last - first) // 6
         # Clear of the neighbours if possible; else anywhere in the slot, or after the last appearance.
-        after = found[-1].frame + 1 if found else 0
-        for low, high in ((first + margin, last - margin), (max(first, after), last), (after, last)):
-            appearance = search.within(name, low, high, used, NEEDLE_ID + len(found))
+        after = found[-1].frame + frames if found else 0
+        places = [(first + margin, last - margin, used), (max(first, after), last, used), (after, last, used)]
+        if crowded:
+            places = [(after, last, used), (after, last, set[str]())]
+        for low, high, beside in places:
+            appearance = search.within(name, low, high, beside, NEEDLE_ID + len(found))
             if appearance is not None:
                 found.append(appearance)
                 break
-    return tuple(found)
+    kept = sorted(int(i) for i in rng.permutation(len(found))[:count])
+    return tuple(found[i] for i in kept)
 
 
 class _Search:
     """Looks for a frame, a landmark in it and a place beside it where the needle is seen well."""
 
-    def __init__(self, house: House, shots: list[tuple[Pose, int]], rng: np.random.Generator) -> None:
-        self._house, self._shots, self._rng = house, shots, rng
+    def __init__(
+        self,
+        house: House,
+        shots: Sequence[tuple[Pose, int]],
+        rng: np.random.Generator,
+        frames: int,
+        avoid: Container[int],
+    ) -> None:
+        self._house, self._shots, self._rng, self._frames, self._avoid = house, shots, rng, frames, avoid
         self._renderer = Renderer(house, 112)
 
     def within(self, name: str, low: int, high: int, used: set[str], number: int) -> Appearance | None:
         """An appearance in frames [low, high), beside a landmark whose category is not in `used`."""
+        high -= self._frames - 1
         if high <= low:
             return None
         model = NEEDLE_MAKERS[name](Look(self._rng, self._house.split))
         for frame in self._rng.integers(low, high, _TRIES):
+            if int(frame) in self._avoid:
+                continue
             pose, here = self._shots[int(frame)]
             visible = self._renderer.visible(pose, here)
             pieces = furnish(self._house, here)
@@ -87,7 +116,7 @@ class _Search:
                 piece = Piece(number, name, model.colour, here, model, spot)
                 seen = self._renderer.visible(pose, here, (piece,))
                 if seen.get(number, 0) >= _NEEDLE_PIXELS and seen.get(mark.id, 0) >= _LANDMARK_PIXELS // 2:
-                    return Appearance(int(frame), piece, mark)
+                    return Appearance(int(frame), piece, mark, self._frames)
         return None
 
 

@@ -8,6 +8,8 @@ from itertools import permutations
 import numpy as np
 
 from ssm_sense.data.clip import Question
+from ssm_sense.data.world.controls import FEWEST_FACTS
+from ssm_sense.data.world.crowd import crowd_category
 from ssm_sense.data.world.names import COUNTABLE, QUESTION, random_stream
 from ssm_sense.data.world.truth import NeedleTruth, Truth
 from ssm_sense.errors import UserError
@@ -45,10 +47,29 @@ def order_question(needles: list[NeedleTruth], t_s: float, rng: np.random.Genera
 
 
 def recall_question(truth: Truth) -> Question:
-    """The VSR question of a recall stream, asked at its end; ValueError unless its needle appeared four times."""
-    if len(truth.needles) != 4:
-        raise ValueError(f"a recall stream has 4 appearances of a needle; got {len(truth.needles)}")
-    return order_question(list(truth.needles), truth.duration_s, random_stream(truth.split, truth.seed, QUESTION, 0))
+    """The VSR question of a recall stream, asked at its end: about four appearances, of one needle, drawn from all.
+
+    Raises ValueError unless there are as many as the stream was asked for, and one needle appeared four times beside
+    landmarks beside which it appeared but once.
+    """
+    if len(truth.needles) != truth.controls.facts:
+        raise ValueError(f"a recall stream has {truth.controls.facts} appearances; got {len(truth.needles)}")
+    rng = random_stream(truth.split, truth.seed, QUESTION, 0)
+    asked = list(truth.needles)
+    if len(asked) > FEWEST_FACTS:
+        told = {name: told_apart(asked, name) for name in sorted({needle.needle for needle in asked})}
+        names = [name for name, shows in told.items() if len(shows) >= FEWEST_FACTS]
+        if not names:
+            raise ValueError("no needle appeared beside four landmarks that tell its appearances apart")
+        shows = told[names[int(rng.integers(len(names)))]]
+        asked = [shows[i] for i in sorted(int(i) for i in rng.permutation(len(shows))[:FEWEST_FACTS])]
+    return order_question(asked, truth.duration_s, rng)
+
+
+def told_apart(needles: list[NeedleTruth], name: str) -> list[NeedleTruth]:
+    """The appearances of one needle that its landmark tells apart: it was not there twice."""
+    shows = [needle for needle in needles if needle.needle == name]
+    return [needle for needle in shows if sum(needle.landmark == other.landmark for other in shows) == 1]
 
 
 def count_text(category: str) -> str:
@@ -67,6 +88,8 @@ def counted_category(truth: Truth) -> str:
 
     UserError where the stream is so short that it shows none.
     """
+    if truth.controls.count_range is not None:
+        return crowd_category(truth.split, truth.seed)
     present = [c for c in COUNTABLE if truth.counted(c, truth.duration_s)]
     if not present:
         raise UserError(f"no countable object is seen in the {truth.duration_s:g} s of seed {truth.seed}")

@@ -39,8 +39,13 @@ class Renderer:
         self._front = np.empty((2 * size, 2 * size), np.int32)
         self._planes = np.empty((0, raster.PLANE_COLUMNS))
 
-    def picture(self, pose: Pose, here: int, extra: tuple[Piece, ...] = ()) -> Picture:
-        """What the camera sees from `pose` in room `here`; `extra` pieces stand there for this picture only."""
+    def picture(
+        self, pose: Pose, here: int, extra: tuple[Piece, ...] = (), hidden: np.ndarray | None = None
+    ) -> Picture:
+        """What the camera sees from `pose` in room `here`; `extra` pieces stand there for this picture only.
+
+        hidden: bool (H, W), pixels that will be covered, in which nothing counts as visible.
+        """
         view = self._draw(pose, here, extra)
         size = self._size
         image, depth = np.empty((size, size, 3), np.uint8), np.empty((size, size), np.float32)
@@ -48,6 +53,8 @@ class Renderer:
         camera, focal = pose.matrix(), FOCAL * 2 * size
         shade.shade(self._front, self._planes, camera, focal, view.surfaces, tone_curve(), image, instance, depth)
         objects = np.where(instance >= 0, np.append(view.ids, -1)[instance], -1)
+        if hidden is not None:
+            self._front[np.repeat(np.repeat(hidden, 2, axis=0), 2, axis=1)] = -1
         return Picture(image, objects, depth, self._visible(view))
 
     def visible(self, pose: Pose, here: int, extra: tuple[Piece, ...] = ()) -> dict[int, int]:

@@ -10,9 +10,11 @@ import os
 from dataclasses import asdict, astuple, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ssm_sense.data.clip import Event
 from ssm_sense.data.world.camera import Pose
+from ssm_sense.data.world.controls import UNCHANGED, Controls
 from ssm_sense.errors import UserError
 
 SCHEMA = 1
@@ -73,10 +75,24 @@ class NeedleTruth:
 
 
 @dataclass(frozen=True)
+class DecoyTruth:
+    """Something sudden that is no event: from this frame on the camera has jumped within its room, or the exposure is
+    another, or for a moment a light flashes. kind: "jump", "exposure" or "flash"."""
+
+    frame: int
+    t_s: float
+    kind: str
+    room: int
+
+
+@dataclass(frozen=True)
 class Truth:
     """Everything that is true of one stream of `len(frames)` frames at `fps`, rendered at `size` x `size` pixels.
 
-    dwell_s: mean time in a room that the walk was asked for.
+    dwell_s: mean time in a room that the walk was asked for. controls: what else it was asked for. decoys: what is
+    sudden, but no event. mixed: frames of a cross-fade; their room, pose and visible pixels are those of the picture
+    that is the greater part. shown: for each needle that lasts more than a frame, (frame, pixels) of those in which
+    it is visible.
     """
 
     schema: int
@@ -91,6 +107,10 @@ class Truth:
     needles: tuple[NeedleTruth, ...]
     frames: tuple[FrameTruth, ...]
     dwell_s: float = 12.0
+    controls: Controls = UNCHANGED
+    decoys: tuple[DecoyTruth, ...] = ()
+    mixed: tuple[int, ...] = ()
+    shown: tuple[tuple[tuple[int, int], ...], ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -117,6 +137,11 @@ class Truth:
         starts = [0, *(i for i in range(1, len(self.frames)) if self.frames[i].room != self.frames[i - 1].room)]
         return tuple((i, self.frames[i].room) for i in starts)
 
+    @cached_property
+    def revisits(self) -> tuple[tuple[int, int], ...]:
+        """Those of the visits whose room was visited before. What is seen again in them is not counted again."""
+        return tuple(visit for i, visit in enumerate(self.visits) if visit[1] in {room for _, room in self.visits[:i]})
+
     def frame_at(self, t_s: float) -> int:
         """Index of the newest frame at `t_s`; ValueError before the first or after the end."""
         if not 0 <= t_s <= self.duration_s:
@@ -141,6 +166,14 @@ class Truth:
             "needles": [astuple(needle) for needle in self.needles],
             "frames": [[f.t_s, f.room, *astuple(f.pose), f.visible] for f in self.frames],
         }
+        # Only where they say something: a file of a stream without controls is what it was before there were any.
+        asked = {
+            "controls": self.controls.changed,
+            "decoys": [astuple(decoy) for decoy in self.decoys],
+            "mixed": self.mixed,
+            "shown": self.shown,
+        }
+        fields |= {name: value for name, value in asked.items() if value}
         draft = path.with_name(path.name + ".part")
         draft.write_text(json.dumps(fields, separators=(",", ":")))
         os.replace(draft, path)
@@ -157,6 +190,13 @@ class Truth:
         if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
             found = raw.get("schema") if isinstance(raw, dict) else type(raw).__name__
             raise UserError(f"expected truth schema {SCHEMA} in {path}; got {found}: render it again")
+        try:
+            return cls._of(raw)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise UserError(f"expected a truth file at {path}, got other fields or values: {error!r}") from error
+
+    @classmethod
+    def _of(cls, raw: dict[str, Any]) -> "Truth":
         return cls(
             raw["schema"],
             raw["task"],
@@ -173,4 +213,8 @@ class Truth:
                 for t_s, room, *pose, visible in raw["frames"]
             ),
             raw.get("dwell_s", cls.dwell_s),
+            Controls.of(raw.get("controls", {})),
+            tuple(DecoyTruth(*decoy) for decoy in raw.get("decoys", ())),
+            tuple(raw.get("mixed", ())),
+            tuple(tuple((frame, pixels) for frame, pixels in needle) for needle in raw.get("shown", ())),
         )

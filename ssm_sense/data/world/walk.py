@@ -16,6 +16,8 @@ from ssm_sense.data.world.route import Route, room_route
 
 TICKS_PER_S = 24
 WALK_M_PER_S = (1.0, 1.4)
+PANS = {"slow": 0.4, "natural": 1.0, "fast": 2.2}
+"""Factors on how fast the head turns and how far it comes in the same time; where the feet are does not change."""
 _TICK_S = 1.0 / TICKS_PER_S
 _STEP_LENGTH_M = 0.72
 _PUSH_M_PER_S2 = 1.8
@@ -44,22 +46,24 @@ class _Head:
         self.goal_yaw = self.yaw + (heading - self.yaw + 180.0) % 360.0 - 180.0
 
 
-def walk(house: House, dwell_s: float) -> Iterator[tuple[Pose, int]]:
+def walk(house: House, dwell_s: float, pan: str = "natural", take: int = 0) -> Iterator[tuple[Pose, int]]:
     """Poses at `TICKS_PER_S`, each with the index of the room it is in by its x and y; ends in the last room.
 
-    dwell_s: mean time in a room.
+    dwell_s: mean time in a room. pan: a key of `PANS`, how fast the head turns. take: which of the walks along the
+    same routes, each with habits of its own.
     """
+    haste = PANS[pan]
     person = random_stream(house.split, house.seed, PERSON)
     eye = round(float(person.uniform(1.45, 1.65)), 3)
     head: _Head | None = None
     speed, walked_before, here, tick = 0.0, 0.0, 0, 0
     for room in house.rooms:
         route = room_route(house, room.index)
-        rng = random_stream(house.split, house.seed, PACE, room.index)
+        rng = random_stream(house.split, house.seed, PACE, room.index, *((take,) if take else ()))
         if head is None:
             head = _Head(yaw=_heading(route, 0.0))
             head.goal_yaw = head.yaw
-        for along, now in _pace(route, rng, dwell_s, speed, head):
+        for along, now in _pace(route, rng, dwell_s, speed, head, haste):
             speed = now
             x, y = route.at(along)
             here = house.room_at(x, y, here)
@@ -75,11 +79,11 @@ def walk(house: House, dwell_s: float) -> Iterator[tuple[Pose, int]]:
 
 
 def _pace(
-    route: Route, rng: np.random.Generator, dwell_s: float, speed: float, head: _Head
+    route: Route, rng: np.random.Generator, dwell_s: float, speed: float, head: _Head, haste: float
 ) -> Iterator[tuple[float, float]]:
     """Metres walked along `route` and speed, tick by tick; moves `head` as it goes."""
     cruise = float(rng.uniform(*WALK_M_PER_S))
-    fastest = float(rng.uniform(75.0, 140.0))
+    fastest = haste * float(rng.uniform(75.0, 140.0))
     spread = math.exp(0.3 * float(np.clip(rng.standard_normal(), -2.0, 2.0)) - 0.045)
     standing = max(dwell_s * spread - route.length_m / cruise - 0.7 * len(route.lookouts), 0.8)
     shares = rng.uniform(0.8, 1.2, max(len(route.lookouts), 1))
@@ -95,23 +99,23 @@ def _pace(
         along = min(along + min(speed * _TICK_S, max(ahead, 0.0)), route.length_m)
         clock += _TICK_S
         if clock > glance_ends:
-            glance, glance_ends = float(rng.uniform(-38.0, 38.0)), clock + float(rng.uniform(0.8, 2.5))
+            glance, glance_ends = float(rng.uniform(-38.0, 38.0)), clock + float(rng.uniform(0.8, 2.5)) / haste
             head.goal_pitch = float(rng.uniform(-13.0, -3.0))
         head.face(_heading(route, along) + glance)
         head.turn(fastest)
         yield along, speed
         if stops and along >= stops[0] - 1e-6:
             stops.pop(0)
-            for _ in _look_around(rng, pauses.pop(0), way_round, fastest, head):
+            for _ in _look_around(rng, pauses.pop(0), way_round, fastest, head, haste):
                 yield along, 0.0
             way_round, speed = -way_round, 0.0
 
 
 def _look_around(
-    rng: np.random.Generator, pause_s: float, way_round: float, fastest: float, head: _Head
+    rng: np.random.Generator, pause_s: float, way_round: float, fastest: float, head: _Head, haste: float
 ) -> Iterator[None]:
     """Turn from view to view for `pause_s` seconds, about once around if there is time."""
-    sweep = min(360.0, float(rng.uniform(48.0, 76.0)) * pause_s)
+    sweep = min(360.0 * max(haste, 1.0), haste * float(rng.uniform(48.0, 76.0)) * pause_s)
     views = max(round(sweep / 54.0), 1)
     weights = rng.uniform(0.7, 1.3, views)
     ends = np.cumsum(weights) / weights.sum() * pause_s

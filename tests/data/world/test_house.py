@@ -102,6 +102,21 @@ def test_splits_share_no_house_no_shade_and_no_pattern() -> None:
         assert not any(same)
 
 
+def test_splits_share_no_object() -> None:
+    """Not one piece of furniture looks like one of another split: shape, patterns or shades differ."""
+    made: dict[str, set[tuple[object, ...]]] = {}
+    for split in SPLITS:
+        house = plan_house(split, 0, 30)
+        made[split] = set()
+        for piece in (piece for room in house.rooms for piece in furnish(house, room.index)):
+            soup = piece.model.mesh.soup()
+            looks = tuple((pool(split).texels[m.pattern].tobytes(), m.first, m.second, m.third) for m in soup.materials)
+            made[split].add((soup.corners.tobytes(), looks))
+        assert len(made[split]) > 200
+    for a, b in combinations(SPLITS, 2):
+        assert not made[a] & made[b]
+
+
 def test_doors_of_the_plan() -> None:
     with pytest.raises(ValueError, match="at least 1 room"):
         plan_house("train", 0, 0)
