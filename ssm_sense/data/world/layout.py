@@ -69,8 +69,8 @@ class Layout:
         for _ in range(tries):
             turn = round(float(self._rng.uniform(-3.1416, 3.1416)), 4)
             half = self._turned_half(model, turn)
-            x = float(self._rng.uniform(room.x0 + half[0] + 0.05, room.x1 - half[0] - 0.05))
-            y = float(self._rng.uniform(room.y0 + half[1] + 0.05, room.y1 - half[1] - 0.05))
+            x = self._between(room.x0 + half[0] + 0.05, room.x1 - half[0] - 0.05)
+            y = self._between(room.y0 + half[1] + 0.05, room.y1 - half[1] - 0.05)
             if self._rng.random() < 0.75:
                 nudge = float(self._rng.uniform(0.05, 0.2 + 0.3 * reach))
                 side = int(self._rng.integers(4))
@@ -108,6 +108,10 @@ class Layout:
                 return spot
         return None
 
+    def _between(self, low: float, high: float) -> float:
+        """A number in [low, high); where something just fits, rounding may have put `high` below `low`."""
+        return float(self._rng.uniform(low, max(low, high)))
+
     def under_foot(self, model: Model, tries: int = 20) -> Spot | None:
         """A place for a rug: anywhere on the floor, square to the walls."""
         room = self._room
@@ -116,10 +120,8 @@ class Layout:
             half = (model.width / 2, model.depth / 2) if turn == 0.0 else (model.depth / 2, model.width / 2)
             if 2 * half[0] > room.x1 - room.x0 - 0.3 or 2 * half[1] > room.y1 - room.y0 - 0.3:
                 continue
-            # Where a rug just fits, rounding may put the highest place below the lowest.
-            low_x, low_y = room.x0 + half[0] + 0.15, room.y0 + half[1] + 0.15
-            x = float(self._rng.uniform(low_x, max(low_x, room.x1 - half[0] - 0.15)))
-            y = float(self._rng.uniform(low_y, max(low_y, room.y1 - half[1] - 0.15)))
+            x = self._between(room.x0 + half[0] + 0.15, room.x1 - half[0] - 0.15)
+            y = self._between(room.y0 + half[1] + 0.15, room.y1 - half[1] - 0.15)
             return self._spot(x, y, turn, half)
         return None
 

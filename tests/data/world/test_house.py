@@ -122,3 +122,9 @@ def test_doors_of_the_plan() -> None:
         plan_house("train", 0, 0)
     with pytest.raises(ValueError, match="split must be one of train, val, test"):
         plan_house("dev", 0, 3)
+
+
+def test_a_rug_that_just_fits_is_placed() -> None:
+    house = plan_house("train", 100_836, 8)
+    rugs = [p for room in house.rooms for p in furnish(house, room.index) if p.category == "rug"]
+    assert rugs, "expected this house, in which rounding leaves a rug no room, to have one"
