@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("ssm-sense world", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="render | look")
+    commands = parser.add_subparsers(required=True, metavar="render | audit | look")
     render = commands.add_parser("render", help="write videos, their truth and VSI-SUPER's tables")
     render.add_argument("--out", type=Path, required=True, help="folder to write to; finished videos in it are kept")
     render.add_argument("--task", choices=TASKS, default="tour", help="recall, count, or tours to train on")
@@ -39,6 +40,12 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="videos rendered at a time")
     _add_controls(render)
     render.set_defaults(run=_render)
+    audit = commands.add_parser("audit", help="see how far one comes in a rendered set without looking")
+    audit.add_argument("folder", type=Path, metavar="DIR", help="what `world render` wrote")
+    audit.set_defaults(run=_audit)
+    for command in (render, audit):
+        command.add_argument("--train", type=Path, metavar="DIR", help="rendered set that blind answerers learn from")
+        command.add_argument("--force", action="store_true", help="keep a set that the blind audit refuses")
     look = commands.add_parser("look", help="write a contact sheet of frames")
     look.add_argument("--contact-sheet", type=Path, required=True, help="PNG file to write")
     look.add_argument("--rows", type=int, default=4)
@@ -113,8 +120,32 @@ def _render(arguments: argparse.Namespace) -> int:
             f"rendering {arguments.n} x {arguments.minutes:g} min", total=sum(j.recipe.frames for j in work)
         )
         render(arguments.out, work, arguments.workers, lambda frames: bar.advance(task, frames))
+    arguments.folder = arguments.out
+    # Tours are for training, so it is no harm that some of what is asked of them can be guessed.
+    if arguments.task != "tour" and _audit(arguments):
+        return 1
     print(f"wrote {write_table(arguments.out, work)}")
     return 0
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    """Print and write the audit; 1 where the set is refused."""
+    from ssm_sense.evaluate import audit
+
+    truths = audit.read_truths(arguments.folder)
+    learn = audit.read_truths(arguments.train) if arguments.train else None
+    if learn is None and len(truths) < 2:
+        print("no blind audit: it takes two videos, or --train")
+        return 0
+    findings = audit.audit(truths, learn)
+    audit.write_audit(arguments.folder / "audit.json", findings, arguments.force)
+    print(audit.table(findings))
+    bad = audit.refused(findings)
+    for finding in bad:
+        print(f"ssm-sense: {arguments.folder}: {audit.why(finding)}", file=sys.stderr)
+    if bad and not arguments.force:
+        print(f"ssm-sense: {arguments.folder}: refused; --force keeps it", file=sys.stderr)
+    return int(bool(bad) and not arguments.force)
 
 
 def _look(arguments: argparse.Namespace) -> int:

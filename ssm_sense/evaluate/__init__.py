@@ -3,6 +3,7 @@
 run     RunInfo: what produced a row
 folder  RunFolder: the files of a run, committed clip by clip
 watch   evaluate: the pass itself
+audit   how far one comes who never looks, by the blind answerers of `answerers`
 """
 
 from ssm_sense.evaluate.folder import RunFolder
