@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #endif
 
+#include "direct_cpu.h"
 #include "parallel.h"
 
 struct build {
@@ -83,6 +84,23 @@ int ssm_scan_floor(int64_t place, int64_t threads, int64_t updates) {
 static void (*parallel)(void (*)(void *), void *, unsigned, unsigned) = nullptr;
 
 void ssm_set_parallel(void (*run)(void (*)(void *), void *, unsigned, unsigned)) { parallel = run; }
+
+void ssm_set_runtime(int (*read)(void *, struct direct_tensor *), void *(*item)(void *, intptr_t),
+                     void (*forget_error)(void), void *none) {
+    runtime = {read, item, forget_error, none};
+}
+int ssm_scan_direct(int64_t build, int64_t threads, int64_t chunk, int64_t softplus, void *tensors) {
+    ssm_scan s;
+    if (!runtime.read || !direct_scan(s, tensors)) return SSM_REFUSED;
+    s.build = build, s.threads = threads, s.chunk = chunk, s.softplus = softplus;
+    return ssm_scan_forward(&s);
+}
+int ssm_conv_direct(int64_t build, int64_t threads, int64_t silu, void *tensors) {
+    ssm_conv c;
+    if (!runtime.read || !direct_conv(c, tensors)) return SSM_REFUSED;
+    c.build = build, c.threads = threads, c.silu = silu;
+    return ssm_conv_forward(&c);
+}
 }
 
 ssm_buffer::ssm_buffer(size_t bytes) : start(nullptr) {
@@ -100,8 +118,15 @@ void ssm_expect_writes(void *start, size_t bytes) {
 #endif
 }
 
+// Every thread has a share of neighbouring units, and takes from the others' when its own is done: a stream's states stay
+// in the cache of the core that wrote them. A counter a share, each on a cache line of its own.
+constexpr int64_t MOST_SHARES = 64;
+struct share {
+    int64_t next, end, apart[6];
+};
 struct crew {
-    int64_t units, next;
+    share *shares;
+    int64_t count, members;
     ssm_unit work;
     const void *context;
     size_t scratch_bytes;
@@ -115,17 +140,25 @@ static void take_units(void *shared) {
         __atomic_store_n(&c->failed, 1, __ATOMIC_RELAXED);
         return;
     }
-    for (;;) {
-        int64_t unit = __atomic_fetch_add(&c->next, 1, __ATOMIC_RELAXED);
-        if (unit >= c->units) return;
-        c->work(c->context, unit, scratch.start);
+    const int64_t own = __atomic_fetch_add(&c->members, 1, __ATOMIC_RELAXED);
+    for (int64_t i = 0; i < c->count; ++i) {
+        share *s = c->shares + (own + i) % c->count;
+        for (;;) {
+            const int64_t unit = __atomic_fetch_add(&s->next, 1, __ATOMIC_RELAXED);
+            if (unit >= s->end) break;
+            c->work(c->context, unit, scratch.start);
+        }
     }
 }
 
 int ssm_for_each(int64_t units, int64_t threads, ssm_unit work, const void *context, size_t scratch_bytes) {
-    crew c = {units, 0, work, context, scratch_bytes, 0};
     if (threads > units) threads = units;
-    if (threads > 1 && parallel)
+    if (threads < 1 || !parallel) threads = 1;
+    share shares[MOST_SHARES];
+    const int64_t count = threads < MOST_SHARES ? threads : MOST_SHARES;
+    for (int64_t i = 0; i < count; ++i) shares[i] = {units * i / count, units * (i + 1) / count, {}};
+    crew c = {shares, count, 0, work, context, scratch_bytes, 0};
+    if (threads > 1)
         parallel(take_units, &c, static_cast<unsigned>(threads), 0);
     else
         take_units(&c);

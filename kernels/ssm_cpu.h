@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-enum ssm_error { SSM_OK = 0, SSM_NO_MEMORY = 1, SSM_NO_SUCH_BUILD = 2 };
+enum ssm_error { SSM_OK = 0, SSM_NO_MEMORY = 1, SSM_NO_SUCH_BUILD = 2, SSM_REFUSED = 3 };
 
 // x, dt, z (batch, length, E); A (E, N); B, C (batch, length, N); D, dt_bias (E); gate, keep (batch, length);
 // states (batch, E, N); checkpoints (batch, ceil(length / chunk), N, E): the state before every chunk of steps.
@@ -64,6 +64,17 @@ SSM_EXPORT const char *ssm_build_name(int64_t place);
 
 // The GOMP_parallel of the OpenMP runtime that the process already runs; without it everything runs on one thread.
 SSM_EXPORT void ssm_set_parallel(void (*parallel)(void (*)(void *), void *, unsigned, unsigned));
+
+// How to read what Python holds (direct_cpu.h): torch's function for a tensor, Python's for an item of a tuple and for
+// forgetting an error, and None.
+struct direct_tensor;
+SSM_EXPORT void ssm_set_runtime(int (*read)(void *, struct direct_tensor *), void *(*item)(void *, intptr_t),
+                                void (*forget_error)(void), void *none);
+
+// The forward passes on a Python tuple of tensors, None where absent, Python's lock held throughout: small calls only.
+// Checks all that the kernels rely on; SSM_REFUSED, nothing computed, unless all are plain and of one floating type.
+SSM_EXPORT int ssm_scan_direct(int64_t build, int64_t threads, int64_t chunk, int64_t softplus, void *tensors);
+SSM_EXPORT int ssm_conv_direct(int64_t build, int64_t threads, int64_t silu, void *tensors);
 
 // Runs the body of the scan's inner loop on registers alone, `updates` state updates of float channels shared out over
 // the same threads as a scan's: what the processor could do if memory were free. Returns an ssm_error.

@@ -31,6 +31,9 @@ COMMANDS = {
 }
 """Subcommands of our own, each `ssm_sense.commands.<name>:main(argv) -> int`."""
 
+RECURRENT = {*TRAINING, "stream", "evaluate", "demo", "bench"}
+"""Those that run the recurrence, and say so once if it runs slowly for want of its native kernels."""
+
 USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130
 
@@ -84,6 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = arguments[0]
     try:
         command = resolve(name)
+        if name in RECURRENT and not {"-h", "--help"} & set(arguments):
+            _warn_without_native()
         return command(arguments if name in TRAINING else arguments[1:]) or 0
     except UserError as error:
         print(f"ssm-sense: {' '.join(str(error).split())}", file=sys.stderr)
@@ -91,6 +96,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("ssm-sense: interrupted", file=sys.stderr)
         return INTERRUPTED_STATUS
+
+
+def _warn_without_native() -> None:
+    from ssm_sense import ops
+
+    warning = ops.without_native()
+    if warning is not None:
+        print(f"ssm-sense: warning: {warning}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -24,15 +24,19 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--batch", type=int, default=64, help="streams of the whole sequences")
     parser.add_argument("--length", type=int, default=256, help="their length")
     parser.add_argument("--channels", type=int, default=256, help="their channels")
+    parser.add_argument("--train-batch", type=int, default=8, help="streams of the tiny model's training step")
+    parser.add_argument("--train-frames", type=int, default=96, help="their frames")
     args = parser.parse_args(argv)
-    for name in ("rounds", "batch", "length", "channels"):
-        if getattr(args, name) < 1:
-            raise UserError(f"--{name} must be at least 1, got {getattr(args, name)}")
+    least = {"rounds": 1, "batch": 1, "length": 1, "channels": 1, "train_batch": 1, "train_frames": 4}
+    for name, low in least.items():
+        if getattr(args, name) < low:
+            raise UserError(f"--{name.replace('_', '-')} must be at least {low}, got {getattr(args, name)}")
     if args.threads is not None and args.threads < 1:
         raise UserError(f"--threads must be at least 1, got {args.threads}")
 
     import torch
 
+    from ssm_sense.commands.bench_training import training_step
     from ssm_sense.evaluate.run import commit_of
     from ssm_sense.ops import backend, benchmark
 
@@ -43,7 +47,9 @@ def main(argv: list[str]) -> int:
     found = benchmark.whole_sequence(sizes, args.rounds)
     found += benchmark.lean_against_native(sizes, args.rounds)
     for batch, calls in ((1, 200), (64, 20)):
-        found += benchmark.streaming_step(benchmark.Sizes(batch, 1, 512), 5 * args.rounds, calls)
+        for whole in (False, True):
+            found += benchmark.streaming_step(benchmark.Sizes(batch, 1, 512), 5 * args.rounds, calls, whole)
+    found += training_step(args.train_batch, args.train_frames, args.rounds)
 
     conditions = {
         "command": " ".join(["ssm-sense", "bench", *argv]),
@@ -53,6 +59,7 @@ def main(argv: list[str]) -> int:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "sizes": {"batch": args.batch, "length": args.length, "channels": args.channels, "n": sizes.n},
+        "training": {"batch": args.train_batch, "frames": args.train_frames},
         "load_before": load_before,
         "load_after": _load(),
     }

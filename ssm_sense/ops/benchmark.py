@@ -162,27 +162,34 @@ def floor_contender(sizes: Sizes) -> Contender:
     return lambda: cpu.scan_floor(updates)
 
 
-def streaming_step(sizes: Sizes, rounds: int, calls: int) -> list[Comparison]:
-    """One step under inference_mode against PyTorch's eager operations on a state updated in place."""
+def streaming_step(sizes: Sizes, rounds: int, calls: int, whole: bool) -> list[Comparison]:
+    """One step under inference_mode against PyTorch's eager operations on a state updated in place.
+
+    whole: with what a Mamba block's step has around the recurrence (softplus of Δ with its bias, and silu(z)).
+    """
     x, delta, A, B, C, D = make_inputs(sizes)
     state = torch.zeros(sizes.batch, sizes.channels, sizes.n)
     in_place = state.clone()
     x_t, delta_t, B_t, C_t = x[:, 0], delta[:, 0], B[:, 0], C[:, 0]
+    z, bias = (x, torch.zeros(sizes.channels)) if whole else (None, None)
 
     def ours() -> None:
         after = state
         with torch.inference_mode():
             for _ in range(calls):
-                _, after = selective_scan(x, delta, A, B, C, D, initial_state=after)
+                _, after = selective_scan(x, delta, A, B, C, D, z, bias, whole, initial_state=after)
 
     def eager() -> None:
         with torch.inference_mode():
             for _ in range(calls):
-                in_place.mul_(torch.exp(delta_t[..., None] * A))
-                in_place.addcmul_((delta_t * x_t)[..., None], B_t[:, None])
-                torch.bmm(in_place, C_t[..., None])[..., 0].addcmul_(D, x_t)
+                size = delta_t if bias is None else F.softplus(delta_t + bias)
+                in_place.mul_((size[..., None] * A).exp_())
+                in_place.addcmul_((size * x_t)[..., None], B_t[:, None])
+                y = torch.bmm(in_place, C_t[..., None])[..., 0].addcmul_(D, x_t)
+                if z is not None:
+                    y.mul_(F.silu(x_t))
 
-    case = f"{calls} steps, batch {sizes.batch}"
+    case = f"{calls} steps, batch {sizes.batch}, {'with softplus and silu(z)' if whole else 'the recurrence alone'}"
     return compare(case, ours, {"eager PyTorch, in place": (eager, 5)}, rounds)
 
 

@@ -39,6 +39,10 @@ def causal_conv1d(
     Raises:
         ValueError: an argument has the wrong shape, dtype or device, a dimension is empty, or activation is unknown.
     """
+    if activation is None or activation == "silu":
+        done = dispatch.directly("conv", x, weight, bias, keep, initial_state, activation == "silu")
+        if done is not None:
+            return done
     _check(x, weight, bias, keep, initial_state, activation)
     return torch.ops.ssm_sense.conv(x, weight, bias, keep, initial_state, activation == "silu")
 

@@ -15,7 +15,8 @@ from torch import Tensor
 from ssm_sense.ops.lean import CHUNK
 
 _FILE = {"Darwin": "libssm_cpu.dylib", "Windows": "ssm_cpu.dll"}.get(platform.system(), "libssm_cpu.so")
-_ERRORS = {1: "out of memory", 2: "no such build on this processor"}
+ERRORS = {1: "out of memory", 2: "no such build on this processor"}
+REFUSED = 3
 
 
 def _load() -> ctypes.CDLL | None:
@@ -40,6 +41,11 @@ def _load() -> ctypes.CDLL | None:
 _library = _load()
 
 
+def library() -> ctypes.CDLL | None:
+    """The loaded library, for entry points with a calling convention of their own."""
+    return _library
+
+
 def builds() -> tuple[str, ...]:
     """The instruction sets that this processor can run, best first: of avx512, avx2, sse2; empty without a library."""
     names: list[str] = []
@@ -54,14 +60,14 @@ def scan_floor(updates: int) -> None:
         raise RuntimeError("the floor is measured by the native library, which is not built here")
     status = _library.ssm_scan_floor(0, torch.get_num_threads(), updates)
     if status:
-        raise RuntimeError(f"ssm_scan_floor: {_ERRORS[status]}")
+        raise RuntimeError(f"ssm_scan_floor: {ERRORS[status]}")
 
 
 def _call(name: str, words: Sequence[int]) -> None:
     """Calls a kernel with its struct: 64-bit words in the order of ``ssm_cpu.h``."""
     status = getattr(_library, name)(struct.pack(f"{len(words)}q", *words))
     if status:
-        raise RuntimeError(f"{name}: {_ERRORS[status]}")
+        raise RuntimeError(f"{name}: {ERRORS[status]}")
 
 
 def _rows(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -140,9 +146,9 @@ def scan_forward(
     scan = _Scan(build, x, dt, A, B, C, D, z, dt_bias, dt_softplus, gate, keep, initial_state)
     batch, length, channels = x.shape
     n = A.shape[1]
-    y = torch.empty(batch, length, channels, dtype=A.dtype)
-    final_state = torch.empty(batch, channels, n, dtype=A.dtype)
-    checkpoints = torch.empty(batch * -(-length // CHUNK) * n * channels if save else 0, dtype=A.dtype)
+    y = x.new_empty(x.shape, dtype=A.dtype)
+    final_state = A.new_empty(batch, channels, n)
+    checkpoints = A.new_empty(batch * -(-length // CHUNK) * n * channels if save else 0)
     _call("ssm_scan_forward", [*scan.words, *_at(y, final_state, checkpoints if save else None)])
     return y if y.dtype == x.dtype else y.to(x.dtype), final_state, checkpoints
 
@@ -169,7 +175,7 @@ def scan_backward(
     work = A.dtype
     scan = _Scan(build, x, dt, A, B, C, D, z, dt_bias, dt_softplus, gate, keep, initial_state)
     inputs = (x, dt, A, B, C, D, z, dt_bias, gate, keep, initial_state)
-    grads = [None if tensor is None else torch.empty(tensor.shape, dtype=work) for tensor in inputs]
+    grads = [None if tensor is None else tensor.new_empty(tensor.shape, dtype=work) for tensor in inputs]
     grad_y, grad_final, checkpoints = _rows(grad_y, work), grad_final.contiguous(), checkpoints.contiguous()
     words = [*scan.words, 0, 0, checkpoints.data_ptr(), *_at(grad_y, grad_final), *_strides(grad_y), *_at(*grads)]
     _call("ssm_scan_gradient", words)
@@ -188,8 +194,8 @@ def conv_forward(
     """As ``lean_conv.conv_forward``, by the kernel at this place of ``builds()``."""
     words, alive = _conv_words(build, x, weight, bias, keep, initial_state, silu)
     work = alive[0].dtype
-    y = torch.empty(x.shape, dtype=work)
-    final_state = torch.empty(x.shape[0], weight.shape[1] - 1, x.shape[2], dtype=work)
+    y = x.new_empty(x.shape, dtype=work)
+    final_state = x.new_empty(x.shape[0], weight.shape[1] - 1, x.shape[2], dtype=work)
     _call("ssm_conv_forward", [*words, *_at(y, final_state)])
     return y.to(x.dtype), final_state
 
@@ -209,7 +215,7 @@ def conv_backward(
     words, alive = _conv_words(build, x, weight, bias, keep, initial_state, silu)
     work = alive[0].dtype
     inputs = (x, weight, bias, keep, initial_state)
-    grads = [None if tensor is None else torch.empty(tensor.shape, dtype=work) for tensor in inputs]
+    grads = [None if tensor is None else tensor.new_empty(tensor.shape, dtype=work) for tensor in inputs]
     grad_y, grad_final = _rows(grad_y, work), grad_final.contiguous()
     _call("ssm_conv_gradient", [*words, 0, 0, *_at(grad_y, grad_final), *_strides(grad_y), *_at(*grads)])
     return _as_inputs(grads, inputs)

@@ -10,7 +10,10 @@ from functools import partial
 
 from torch import Tensor
 
-from ssm_sense.ops import cpu, lean, lean_conv
+from ssm_sense.errors import UserError
+from ssm_sense.ops import cpu, direct, lean, lean_conv
+
+HOW_TO_BUILD = "to have them, install GCC or Clang and then the package again (pip install --force-reinstall --no-deps)"
 
 Kernel = Callable[..., tuple[Tensor, ...]]
 
@@ -29,6 +32,11 @@ _KERNELS["torch"] = {
     "conv": lean_conv.conv_forward,
     "conv_backward": lean_conv.conv_backward,
 }
+_DIRECT: dict[str, dict[str, Callable[..., direct.Pair | None]]] = {
+    f"native-{build}": {"scan": partial(direct.scan, place), "conv": partial(direct.conv, place)}
+    for place, build in enumerate(cpu.builds())
+}
+_DIRECT["torch"] = {"scan": lambda *_: None, "conv": lambda *_: None}
 _running = next(iter(_KERNELS))
 
 
@@ -42,10 +50,23 @@ def backend() -> str:
     return _running
 
 
+class MissingBackend(UserError, RuntimeError):
+    """A backend was demanded that does not run here."""
+
+
 def require(name: str) -> None:
-    """Raise RuntimeError unless the running backend is ``name`` or one of its kind ("native" for any native build)."""
+    """Raise MissingBackend unless the running backend is ``name`` or one of its kind ("native": any native build)."""
     if _running != name and not _running.startswith(name + "-"):
-        raise RuntimeError(f"backend {name!r} was demanded, but {_running!r} runs here (have: {', '.join(_KERNELS)})")
+        have = ", ".join(_KERNELS)
+        hint = f"; {HOW_TO_BUILD}" if name.startswith("native") and not cpu.builds() else ""
+        raise MissingBackend(f"backend {name!r} was demanded, but {_running!r} runs here (have: {have}){hint}")
+
+
+def without_native() -> str | None:
+    """What to tell people where the native CPU kernels are missing; None where they are there."""
+    if cpu.builds():
+        return None
+    return f"the native CPU kernels are not installed, so the recurrence runs as a loop in PyTorch; {HOW_TO_BUILD}"
 
 
 @contextmanager
@@ -64,6 +85,11 @@ def use_backend(name: str) -> Iterator[None]:
 def on_cpu(op: str) -> Kernel:
     """The implementation of an op for tensors on the CPU: whatever backend runs when it is called."""
     return lambda *args: _KERNELS[_running][op](*args)
+
+
+def directly(op: str, *args: object) -> direct.Pair | None:
+    """The op's outputs by the short way of the backend that runs; None where it has none or refuses."""
+    return _DIRECT[_running][op](*args) if direct.allowed() else None
 
 
 def on_any_device(op: str) -> Kernel:
