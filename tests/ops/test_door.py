@@ -6,11 +6,27 @@ import re
 import pytest
 import torch
 
-from ssm_sense.ops import causal_conv1d, selective_scan
+from ssm_sense import ops
+from ssm_sense.ops import causal_conv1d, dispatch, selective_scan
 
 SCAN_NAMES = ("x", "dt", "A", "B", "C", "D", "z", "dt_bias", "gate", "keep", "initial_state")
 CONV_NAMES = ("x", "weight", "bias", "keep", "initial_state")
-pytestmark = pytest.mark.usefixtures("each_backend")
+pytestmark = pytest.mark.usefixtures("each_backend", "streaming_or_not")
+
+
+@pytest.fixture(params=[False, True], ids=["training", "streaming"])
+def streaming_or_not(request):
+    """Under inference_mode the native library checks first, on a way of its own."""
+    with torch.inference_mode(request.param):
+        yield
+
+
+@pytest.fixture
+def no_kernel(monkeypatch):
+    """Fails the test if a kernel runs."""
+    for backend in ops.available():
+        for op in ("scan", "conv"):
+            monkeypatch.setitem(dispatch._KERNELS[backend], op, lambda *_: pytest.fail("a kernel ran"))
 
 
 def _spoil(tensor, how):
@@ -41,6 +57,7 @@ def _spoil(tensor, how):
 WAYS = ("rank", "last", "first", "empty", "integer", "complex", "double", "device", "array", "number")
 
 
+@pytest.mark.usefixtures("no_kernel")
 @pytest.mark.parametrize("name", SCAN_NAMES)
 def test_scan_names_the_argument(name, scan_inputs):
     for how in WAYS:
@@ -52,6 +69,7 @@ def test_scan_names_the_argument(name, scan_inputs):
             selective_scan(**inputs)
 
 
+@pytest.mark.usefixtures("no_kernel")
 @pytest.mark.parametrize("name", CONV_NAMES)
 def test_conv_names_the_argument(name, conv_inputs):
     for how in WAYS:
