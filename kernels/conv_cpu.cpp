@@ -12,6 +12,7 @@ template <class T> struct ConvCall {
     Cut cut;
     T *over_batch;     // per block, per tile: W vectors of dweight and one of dbias
     T *over_channels;  // per group: dkeep; null when there is one group
+    const T *weight;   // tiled: width vectors a tile
 
     int64_t window_reads() const { return c.keep ? c.width - 1 : 0; }
 };
@@ -24,16 +25,16 @@ template <class T> struct ConvTile {
     const int lanes;
     const T *x, *keep;
     const int64_t x_stride;
-    T *window, *weight;  // width vectors each
+    T *window;  // width vectors, as has the weight
+    const T *weight;
     Vec<T> bias;
 
     ConvTile(const ConvCall<T> &call, int64_t b, int64_t tile, T *scratch)
         : c(call.c), e(tile * W), past(c.width - 1), lanes(lanes_of<T>(tile, c.channels)),
           x(static_cast<const T *>(c.x) + b * c.x_stride[0] + e),
           keep(c.keep ? static_cast<const T *>(c.keep) + b * c.length : nullptr), x_stride(c.x_stride[1]),
-          window(scratch), weight(scratch + c.width * W),
+          window(scratch), weight(call.weight + tile * c.width * W),
           bias(c.bias ? load(static_cast<const T *>(c.bias) + e, lanes) : Vec<T>{}) {
-        gather<T>(static_cast<const T *>(c.weight) + e * c.width, lanes, c.width, weight);
         const T *before = static_cast<const T *>(c.initial_state);
         for (int64_t j = 0; j < past; ++j)
             store(window + j * W, before ? load(before + (b * past + j) * c.channels + e, lanes) : Vec<T>{});
@@ -77,7 +78,7 @@ template <class T> static void conv_forward_unit(const void *context, int64_t un
 // Steps whose share of the sums over time is added up before it joins the rest: short sums first, for accuracy.
 constexpr int64_t SHORT = 64;
 
-// Scratch: window, weight, adjoint, used (width each), the sums of a few steps and what adding them rounds off
+// Scratch: window, adjoint, used (width each), the sums of a few steps and what adding them rounds off
 // (width + 1 each), then per step the gradient before the activation and the past seen.
 template <class T>
 static void conv_backward_tile(const ConvCall<T> &call, int64_t b, int64_t tile, bool first_item, T *dkeep,
@@ -88,7 +89,7 @@ static void conv_backward_tile(const ConvCall<T> &call, int64_t b, int64_t tile,
     const ConvTile<T> here(call, b, tile, scratch);
     const int64_t past = here.past, seen_size = call.window_reads() * W;
     const int64_t summed = (c.width + 1) * W;
-    T *adjoint = scratch + 2 * c.width * W, *used = adjoint + c.width * W, *shares = used + c.width * W;
+    T *adjoint = scratch + c.width * W, *used = adjoint + c.width * W, *shares = used + c.width * W;
     T *lost = shares + summed, *grads = lost + summed, *seen = grads + c.length * W;
     for (int64_t i = 0; i < summed; ++i) shares[i] = lost[i] = T(0);
     if (first_item)
@@ -163,10 +164,21 @@ SSM_INLINE int64_t conv_threads(const ssm_conv &c) {
     return c.batch * c.length * c.channels * c.width < WORTH_A_THREAD ? 1 : c.threads;
 }
 
+template <class T> static void tile_weight(const ssm_conv &c, const Cut &cut, T *tiled) {
+    const T *weight = static_cast<const T *>(c.weight);
+    for (int64_t tile = 0; tile < cut.tiles; ++tile, tiled += c.width * LANES<T>)
+        gather<T>(weight + tile * LANES<T> * c.width, lanes_of<T>(tile, c.channels), c.width, tiled);
+}
+
 template <class T> static int conv_forward_of(const ssm_conv &c) {
     const Cut cut = Cut::of(c.batch, c.channels, LANES<T>);
-    const ConvCall<T> call = {c, nullptr, cut, nullptr, nullptr};
-    return ssm_for_each(cut.units(), conv_threads(c), conv_forward_unit<T>, &call, 2 * c.width * LANES<T> * sizeof(T));
+    const size_t window = c.width * LANES<T> * sizeof(T);
+    ssm_buffer weight(cut.tiles * window);
+    if (!weight.start) return SSM_NO_MEMORY;
+    T *tiled = static_cast<T *>(weight.start);
+    tile_weight<T>(c, cut, tiled);
+    const ConvCall<T> call = {c, nullptr, cut, nullptr, nullptr, tiled};
+    return ssm_for_each(cut.units(), conv_threads(c), conv_forward_unit<T>, &call, window);
 }
 
 template <class T> static int conv_backward_of(const ssm_conv_backward &s) {
@@ -176,11 +188,14 @@ template <class T> static int conv_backward_of(const ssm_conv_backward &s) {
     const int64_t tile_size = (c.width + 1) * W, summed = cut.tiles * tile_size, steps = c.batch * c.length;
     ssm_buffer over_batch((cut.blocks + 1) * summed * sizeof(T));
     ssm_buffer over_channels(cut.groups > 1 && s.dkeep ? cut.groups * steps * sizeof(T) : 0);
-    if (!over_batch.start || !over_channels.start) return SSM_NO_MEMORY;
+    ssm_buffer weight(cut.tiles * c.width * W * sizeof(T));
+    if (!over_batch.start || !over_channels.start || !weight.start) return SSM_NO_MEMORY;
+    T *tiled = static_cast<T *>(weight.start);
+    tile_weight<T>(c, cut, tiled);
     T *blocks = static_cast<T *>(over_batch.start), *total = blocks + cut.blocks * summed;
     T *groups = cut.groups > 1 ? static_cast<T *>(over_channels.start) : nullptr;
-    const ConvCall<T> call = {c, &s, cut, blocks, groups};
-    const size_t scratch = (6 * c.width + 2 + c.length * (1 + call.window_reads())) * W * sizeof(T);
+    const ConvCall<T> call = {c, &s, cut, blocks, groups, tiled};
+    const size_t scratch = (5 * c.width + 2 + c.length * (1 + call.window_reads())) * W * sizeof(T);
     int error = ssm_for_each(cut.units(), conv_threads(c), conv_backward_unit<T>, &call, scratch);
     if (!error) error = add_parts<T>({blocks, cut.blocks, summed, summed, total}, c.threads);
     if (!error && groups && s.dkeep)
