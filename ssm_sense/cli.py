@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate": "run a memory policy over a dataset and write rows.jsonl",
     "report": "turn rows.jsonl into tables, figures and one HTML page",
     "world": "render indoor walkthroughs with exact truth",
+    "data": "check datasets, score answers, export rendered sets",
     "features": "cache vision latents of a folder of videos",
     "demo": "see the whole system at work, small, on this machine",
     "bench": "measure speed and memory on this machine",

@@ -1,9 +1,12 @@
 """How a stored picture is meant to be seen: turned upright, with square pixels, in RGB."""
 
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+
+from ssm_sense.errors import UserError
 
 if TYPE_CHECKING:
     import av
@@ -61,3 +64,14 @@ def _orientation(picture: "av.VideoFrame") -> tuple[bool, bool, bool]:
     if abs(b) + abs(c) > abs(a) + abs(d):
         return True, b < 0, c < 0
     return False, d < 0, a < 0
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """A picture file as uint8 RGB (H, W, 3), upright. Raises UserError where it cannot be read."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+        raise UserError(f"{path}: not a picture that can be read: {error}") from error

@@ -7,26 +7,18 @@ Rows have `video_path`, `question`, `answer`, and for Recall `options`, for Coun
 `ssm-sense world render` writes the same layout, with each video's truth beside it. Source: arXiv 2511.04670.
 """
 
-import os
-import shutil
-import zipfile
-import zlib
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from ssm_sense.data.archive import is_inside, unpack
 from ssm_sense.data.clip import Clip, Event, Question
+from ssm_sense.data.rows import Row, read_table
 from ssm_sense.data.video import VideoFile
 from ssm_sense.data.world.truth import Truth
 from ssm_sense.errors import UserError
 
 FRAMES_OF_A_VIDEO = "These are frames of a video.\n"
 """How every prompt begins; the rows of Recall bring it along, those of Count do not."""
-
-Row = Mapping[str, Any]
 
 
 def lengths(folder: Path) -> list[float]:
@@ -48,7 +40,7 @@ def read(folder: Path, minutes: float, fps: float = 1.0, size: tuple[int, int] |
     table = folder / f"test_{name}.parquet"
     rows = _rows(table)
     if any(not (folder / row["video_path"]).is_file() for row in rows) and (folder / f"{name}.zip").is_file():
-        _unpack(folder / f"{name}.zip", folder / name)
+        unpack(folder / f"{name}.zip", folder / name)
     videos: dict[str, VideoFile] = {}
     questions: dict[str, list[Question]] = {}
     for i, row in enumerate(rows):
@@ -70,17 +62,12 @@ def _rows(table: Path) -> list[Row]:
     if not table.is_file():
         has = ", ".join(f"{m:g}" for m in lengths(table.parent)) or "none"
         raise UserError(f"{table}: no such file (its folder has lengths, in minutes: {has})")
-    try:
-        rows = pq.read_table(table).to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{table}: not a table that can be read: {error}") from error
-    if not rows:
-        raise UserError(f"{table}: expected questions, found no row")
+    rows: list[Row] = [*read_table(table)]
     for i, row in enumerate(rows):
         for column in ("video_path", "question"):
             if not isinstance(row.get(column), str) or not row[column].strip():
                 raise UserError(f"{table}, row {i}: expected a text in column {column!r}, got {row.get(column)!r}")
-        if not _is_inside(row["video_path"]):
+        if not is_inside(row["video_path"]):
             raise UserError(f"{table}, row {i}: expected a video inside the folder, got {row['video_path']!r}")
     return rows
 
@@ -120,39 +107,3 @@ def _events(video: Path) -> tuple[Event, ...] | None:
     """The true events of a rendered video; None for a real one, which has no truth beside it."""
     truth = video.with_suffix(".json")
     return Truth.load(truth).events if truth.is_file() else None
-
-
-def _is_inside(name: str) -> bool:
-    """Whether a relative path, as written on any system, stays in the folder that it starts from."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    return not path.is_absolute() and ".." not in path.parts and ":" not in name
-
-
-def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack the videos of an archive into `folder`, whether or not their names begin with it.
-
-    Each appears under its name only when it is whole, and those that are there already are left alone.
-    Raises UserError where the archive is damaged, names a path outside, or does not fit the disk.
-    """
-    try:
-        with zipfile.ZipFile(archive) as file:
-            members = [member for member in file.infolist() if member.filename.endswith(".mp4")]
-            outside = [member.filename for member in members if not _is_inside(member.filename)]
-            if outside:
-                raise UserError(f"{archive}: holds paths outside of its folder, such as {outside[0]!r}")
-            targets = {folder / PurePosixPath(m.filename.removeprefix(f"{folder.name}/")): m for m in members}
-            missing = {target: member for target, member in targets.items() if not target.is_file()}
-            need_bytes, free_bytes = sum(m.file_size for m in missing.values()), shutil.disk_usage(archive.parent).free
-            if need_bytes > free_bytes:
-                raise UserError(f"{archive}: unpacks to {need_bytes:,} bytes, the disk has {free_bytes:,} left")
-            for target, member in missing.items():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                draft = target.with_name(f".{target.name}.{os.getpid()}")
-                try:
-                    with file.open(member) as source, draft.open("wb") as out:
-                        shutil.copyfileobj(source, out, 1 << 20)
-                    draft.replace(target)
-                finally:
-                    draft.unlink(missing_ok=True)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
-        raise UserError(f"{archive}: cannot be unpacked: {error}") from error

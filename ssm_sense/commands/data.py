@@ -1,0 +1,117 @@
+"""`ssm-sense data`: what a dataset holds, what answers to it earn, and rendered sets in other layouts."""
+
+import argparse
+import json
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+from ssm_sense.errors import UserError
+
+
+def main(argv: list[str]) -> int:
+    """Entry point; argv without the program's and the subcommand's names."""
+    arguments = _parser().parse_args(argv)
+    return int(arguments.run(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("ssm-sense data", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="check | score | export")
+    check = commands.add_parser("check", help="say what is there, missing and damaged, file by file")
+    check.add_argument("folder", metavar="DIR", help="VSI-SUPER, VSI-590K or VSI-Bench: a folder, or its hub id")
+    check.add_argument("--deep", action="store_true", help="decode every video to its end")
+    check.add_argument("--against", type=Path, metavar="DIR", help="report the scenes shared with this dataset")
+    check.add_argument("--all", action="store_true", help="list the files that are there as well")
+    check.set_defaults(run=_check)
+    score = commands.add_parser("score", help="score the answers of a run anew")
+    score.add_argument("rows", type=Path, metavar="ROWS", help="rows.jsonl of `ssm-sense evaluate`, or its folder")
+    score.add_argument("--official", action="store_true", help="by the benchmarks' own scorers, faults included")
+    score.set_defaults(run=_score)
+    export = commands.add_parser("export", help="write a rendered set as VSI-590K is laid out, to train on")
+    export.add_argument("folder", type=Path, metavar="DIR", help="what `ssm-sense world render` wrote")
+    export.add_argument("--stops", type=int, default=6, help="moments of each video that are asked about")
+    export.add_argument("--seed", type=int, default=0, help="of the questions")
+    export.set_defaults(run=_export)
+    return parser
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    """0 where all is there, 1 where something is missing or damaged."""
+    from ssm_sense.data.check import STATES, check, scenes_of
+    from ssm_sense.data.hub import dataset_folder
+
+    folder = dataset_folder(arguments.folder)
+    files: Counter[str] = Counter()
+    questions: Counter[str] = Counter()
+    for found in check(folder, arguments.deep):
+        files[found.state] += 1
+        questions[found.state] += found.questions
+        if arguments.all or found.state in ("missing", "damaged"):
+            print(" ".join(f"{found.state:<8} {found.name} {found.detail}".split("\n")).rstrip())
+    for state in STATES:
+        if files[state]:
+            print(f"{files[state]} files {state}, for {questions[state]} questions")
+    if arguments.against:
+        ours, theirs = scenes_of(folder), scenes_of(arguments.against)
+        both = sorted(ours & theirs)
+        print(f"{len(both)} scenes are in both, of {len(ours)} here and {len(theirs)} in {arguments.against}")
+        for family, place in both:
+            print(f"shared   {family} {place}")
+    return int(files["missing"] + files["damaged"] > 0)
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    """Print what each kind of question earns, in points of 100; 1 where the official scorer crashes."""
+    from ssm_sense.data.rows import read_jsonl
+    from ssm_sense.metrics.score import official, official_streaming, robust
+    from ssm_sense.metrics.vsi_bench import DIRECTIONS, TASKS, bench_scores, official_vsi_bench
+
+    path = arguments.rows / "rows.jsonl" if arguments.rows.is_dir() else arguments.rows
+    bench = {*TASKS, *DIRECTIONS}
+    credits: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    crashes: Counter[str] = Counter()
+    for number, (_, row) in enumerate(read_jsonl(path)):
+        run, kind, truth, prediction, options = _answer(path, number, row)
+        if not arguments.official:
+            scorer = robust
+        elif kind in bench:
+            scorer = official_vsi_bench
+        else:
+            scorer = official_streaming if kind == "vsc-streaming" else official
+        try:
+            credits[run].append((kind, scorer(prediction, truth, options).value))
+        except (ValueError, ZeroDivisionError) as error:
+            crashes[run] += 1
+            print(f"ssm-sense: {path}, row {number}: the official scorer crashes: {error}", file=sys.stderr)
+    for run, of in credits.items():
+        kinds: dict[str, list[float]] = defaultdict(list)
+        for kind, credit in of:
+            kinds[kind].append(credit)
+        for kind, values in kinds.items():
+            print(f"{run}  {kind:<30} {100 * sum(values) / len(values):6.2f}  of {len(values)}")
+        if overall := bench_scores(of).get("overall"):
+            print(f"{run}  {'VSI-Bench':<30} {100 * overall:6.2f}")
+    return int(bool(crashes))
+
+
+def _answer(path: Path, number: int, row: dict[str, Any]) -> tuple[str, str, str, str | None, list[str]]:
+    """What a row says, checked."""
+    texts = [row.get(name) for name in ("run", "kind", "truth")]
+    if not all(isinstance(text, str) for text in texts):
+        raise UserError(f"{path}, row {number}: expected texts in 'run', 'kind' and 'truth', got {texts}")
+    prediction, options = row.get("prediction"), row.get("options") or []
+    if not isinstance(prediction, str | None) or not isinstance(options, list):
+        raise UserError(f"{path}, row {number}: expected a text in 'prediction' and a list in 'options'")
+    return str(texts[0]), str(texts[1]), str(texts[2]), prediction, [str(option) for option in options]
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from ssm_sense.data.world.export import export
+
+    if arguments.stops < 1:
+        raise UserError(f"--stops: expected 1 or more, got {arguments.stops}")
+    counts = export(arguments.folder, arguments.stops, arguments.seed)
+    print(f"wrote {arguments.folder / 'vsi_590k.jsonl'}: {json.dumps(counts)}")
+    return 0

@@ -1,0 +1,46 @@
+"""VSI-Bench's score, ours and as its own scorer has it."""
+
+import pytest
+
+from ssm_sense.metrics.score import robust
+from ssm_sense.metrics.vsi_bench import bench_scores, official_vsi_bench
+
+
+def test_tasks_weigh_the_same_and_so_do_levels_of_direction() -> None:
+    credits = [("object_counting", 0.5), ("object_counting", 1.0), ("route_planning", 0.0)]
+    credits += [("object_rel_direction_easy", 1.0)] * 10 + [("object_rel_direction_hard", 0.0)]
+    assert bench_scores(credits) == {
+        "object_counting": 0.75,
+        "object_rel_direction": 0.5,
+        "route_planning": 0.0,
+        "overall": pytest.approx(1.25 / 3),
+    }
+    assert bench_scores([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "options", "official", "ours"),
+    [
+        ("B. lamp", "B", ["A. bed", "B. lamp"], 1, 1),
+        ("The answer is B", "B", ["A. bed", "B. lamp"], 0, 1),
+        ("4", "4", [], 1, 1),
+        ("4 chairs", "4", [], 1, 1),
+        ("about 4", "4", [], 0, 1),
+        ("four", "4", [], 0, 1),
+        ("3.", "4", [], 0.6, 0.6),
+    ],
+)
+def test_prose_earns_nothing_officially(
+    prediction: str, truth: str, options: list[str], official: float, ours: float
+) -> None:
+    assert official_vsi_bench(prediction, truth, options).value == pytest.approx(official)
+    assert robust(prediction, truth, options).value == pytest.approx(ours)
+
+
+def test_the_official_scorer_crashes_where_it_does() -> None:
+    with pytest.raises(ZeroDivisionError):
+        official_vsi_bench("0", "0")
+    with pytest.raises(ValueError, match="missing answer"):
+        official_vsi_bench(None, "4")
+    assert robust("0", "0").value == 1
+    assert robust(None, "4").value == 0
