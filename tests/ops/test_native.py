@@ -83,6 +83,7 @@ def test_without_a_library_there_are_no_builds(monkeypatch):
         ops.require("native")
 
 
+@pytest.mark.filterwarnings("ignore:Attribute 'model' is an instance of")
 def test_a_config_that_demands_native_fails_before_it_trains():
     module = StreamModule(torch.nn.Identity(), backend="native")
     with ops.use_backend("torch"), pytest.raises(UserError, match="'native' was demanded, but 'torch' runs here"):
