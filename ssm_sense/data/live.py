@@ -1,0 +1,327 @@
+"""Sources that never end: cameras and streams by RTSP or HTTP, pipes, /dev/video*, read as they come.
+
+What a file would show at a time, these show at that time of their own clock, by the same rule as `video.VideoFile`.
+What goes wrong on the way, gaps, damaged packets, lost connections, is told to whoever asked, and survived.
+"""
+
+import logging
+import math
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ssm_sense.data.clip import Frame
+from ssm_sense.data.decode import ROUNDING_S
+from ssm_sense.data.picture import Presentation
+from ssm_sense.data.track import MOST_PIXELS
+from ssm_sense.data.video import VideoFile
+from ssm_sense.errors import UserError
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+
+log = logging.getLogger(__name__)
+
+NETWORK = {
+    "rtsp": "rtsp,rtsps,rtp,srtp,udp,tcp,tls",
+    "rtsps": "rtsp,rtsps,rtp,srtp,udp,tcp,tls",
+    "rtmp": "rtmp,rtmps,tcp,tls",
+    "http": "http,https,tcp,tls,crypto",
+    "https": "http,https,tcp,tls,crypto",
+    "udp": "udp",
+    "tcp": "tcp",
+}
+"""Schemes, each with the protocols that FFmpeg may use for it: a playlist must not make it read files."""
+CAMERA = "/dev/video"
+STDIN = "-"
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 10.0
+ERRORS_IN_A_ROW = 50
+"""After so many packets in a row that cannot be read, the connection is taken for lost."""
+BACKWARD_S = 1.0
+"""A clock that goes back further was set anew."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What went wrong at `t_s` seconds of the stream.
+
+    kind: "gap", pictures are missing for a while; "corrupt", packets did not decode; "clock", times began anew; "lost",
+    the connection or device is gone; "reconnected", it is back.
+    """
+
+    t_s: float
+    kind: str
+    detail: str
+
+
+class LiveVideo:
+    """The frames of a live source at a chosen rate, by its own clock; memory stays flat.
+
+    Iterating opens the source and yields (uint8 RGB (H, W, 3), seconds since its first picture), a multiple of 1 / fps
+    each. Where pictures are missing for longer than `gap_s`, so are frames; none is made up. A source that is lost is
+    opened again, after waits that grow to 10 s, and its seconds go on as the wall clock did. A stream that declares how
+    long it is, or a pipe, ends where it ends.
+
+    source: a URL (rtsp, rtmp, http, https, udp, tcp), a device such as /dev/video0, a named pipe, or "-" for stdin.
+    fps: frames to yield per second of the source. size: (H, W) to scale to, the aspect not kept; None for its own.
+    attempts: how often in a row to open it again before giving up. timeout_s: for opening, and for each read.
+    format: FFmpeg's name of it, where it cannot be told from the content, as of most raw streams.
+    on_trouble: is told of everything that goes wrong; by default it is logged.
+
+    Raises UserError for a source of another kind, and when iterating, if it cannot be opened, or is lost for good.
+    """
+
+    duration_s = math.inf
+
+    def __init__(
+        self,
+        source: str,
+        fps: float = 1.0,
+        size: tuple[int, int] | None = None,
+        attempts: int = 5,
+        timeout_s: float = 10.0,
+        gap_s: float = 3.0,
+        format: str | None = None,
+        on_trouble: Callable[[Trouble], None] | None = None,
+    ) -> None:
+        if not (math.isfinite(fps) and fps > 0):
+            raise ValueError(f"expected a positive frame rate, got {fps}")
+        if not is_live(source):
+            raise UserError(f"{source}: expected a URL ({', '.join(NETWORK)}), a camera, a pipe or -")
+        self.source, self.fps, self.size = source, fps, size
+        self.attempts, self.timeout_s, self.gap_s, self.format = attempts, timeout_s, gap_s, format
+        self._tell = on_trouble or _log
+
+    def __iter__(self) -> Iterator[Frame]:
+        return _Watch(self, self._tell).frames()
+
+
+def is_live(source: str) -> bool:
+    """Whether a source is one of those that come as they come, rather than a file."""
+    scheme, separator, _ = source.partition("://")
+    if separator:
+        return scheme.lower() in NETWORK
+    if source == STDIN or source.startswith(CAMERA):
+        return True
+    path = Path(source)
+    return path.exists() and stat.S_ISFIFO(path.stat().st_mode)
+
+
+def open_source(source: str, fps: float = 1.0, size: tuple[int, int] | None = None) -> VideoFile | LiveVideo:
+    """A file or a live source, whichever the name is of; both yield frames with their seconds."""
+    return LiveVideo(source, fps, size) if is_live(source) else VideoFile(source, fps, size)
+
+
+def _log(trouble: Trouble) -> None:
+    log.warning("at %.1f s: %s: %s", trouble.t_s, trouble.kind, trouble.detail)
+
+
+class _Lost(Exception):
+    """The source cannot be read any more, or not yet."""
+
+
+class _Watch:
+    """One pass over a live source: its clock, the next frame that is due, and the picture on show."""
+
+    def __init__(self, live: LiveVideo, tell: Callable[[Trouble], None]) -> None:
+        self._live, self._tell = live, tell
+        self._fps = Fraction(live.fps).limit_denominator(100_000)
+        self._due = 0
+        self._zero: Fraction | None = None  # the source's time at which its first picture began
+        self._held: tuple[np.ndarray, Fraction] | None = None  # the picture on show, and when it began, in seconds
+        self._seen_at = time.monotonic()
+        self._size = live.size
+        self._corrupt = 0
+
+    def frames(self) -> Iterator[Frame]:
+        tries = 0
+        opened_before = False
+        while True:
+            why, whole_s = "the stream ended", None
+            try:
+                with self._open() as container:
+                    if opened_before:
+                        self._report("reconnected", f"after {tries} attempts")
+                    opened_before = True
+                    whole_s = None if container.duration is None else container.duration / 1e6
+                    for frame in self._watch(container, whole_s):
+                        tries = 0
+                        yield frame
+            except _Lost as lost:
+                why = str(lost)
+            if not opened_before:
+                raise UserError(f"{self._live.source}: cannot be opened: {why}")
+            # What declares its length ends there, however the connection ends.
+            if self._is_pipe() or (whole_s is not None and self._now_s() + self._live.gap_s >= whole_s):
+                yield from self._last()
+                return
+            if tries >= self._live.attempts:
+                yield from self._last()
+                raise UserError(f"{self._live.source}: lost after {self._now_s():.1f} s: {why}")
+            if tries == 0:
+                self._report("lost", why)
+            time.sleep(min(FIRST_WAIT_S * 2**tries, LONGEST_WAIT_S))
+            tries += 1
+
+    def _is_pipe(self) -> bool:
+        return "://" not in self._live.source and not self._live.source.startswith(CAMERA)
+
+    def _now_s(self) -> float:
+        return float(self._held[1]) if self._held else 0.0
+
+    def _report(self, kind: str, detail: str) -> None:
+        self._tell(Trouble(self._now_s(), kind, detail))
+
+    def _open(self) -> "InputContainer":
+        import av
+
+        live = self._live
+        scheme = live.source.partition("://")[0].lower()
+        place: Any = live.source
+        options: dict[str, str] = {}
+        kind = live.format
+        if scheme in NETWORK and "://" in live.source:
+            options["protocol_whitelist"] = NETWORK[scheme]
+            if scheme.startswith("rtsp"):
+                options["rtsp_transport"] = "tcp"  # over UDP, lost packets are lost pictures
+        elif live.source == STDIN:
+            place = sys.stdin.buffer
+        elif live.source.startswith(CAMERA):
+            kind = kind or "v4l2"
+        else:
+            place = open(live.source, "rb")  # noqa: SIM115 (the container reads it until it is closed itself)
+        try:
+            return av.open(
+                place, format=kind, options=options, timeout=(live.timeout_s, live.timeout_s), metadata_errors="replace"
+            )
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise _Lost(getattr(error, "strerror", None) or str(error)) from error
+
+    def _watch(self, container: "InputContainer", whole_s: float | None) -> Iterator[Frame]:
+        """Frames of one connection, until it ends or breaks."""
+        if not container.streams.video:
+            raise _Lost("holds no video")
+        stream = container.streams.video[0]
+        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+        stream.thread_type = "SLICE"  # threads by frame would hold back as many pictures as there are threads
+        present: Presentation | None = None
+        # What declares its length begins anew with the times that it had, anything else with times of its own.
+        anchored = whole_s is not None and self._zero is not None
+        for picture in self._pictures(container):
+            if present is None:
+                present = Presentation(picture, stream.codec_context.sample_aspect_ratio or Fraction(1), self._size)
+                self._size = present.size
+                if math.prod(present.size) > MOST_PIXELS:
+                    raise _Lost(f"declares {present.size} pixels")
+            time_s = None if picture.pts is None else Fraction(picture.pts) * (stream.time_base or Fraction(0))
+            begins = self._clock(time_s, anchored)
+            anchored = True
+            if begins is None:
+                continue
+            yield from self._show(begins)
+            self._held = present(picture), begins
+            self._seen_at = time.monotonic()
+
+    def _clock(self, time_s: Fraction | None, anchored: bool) -> Fraction | None:
+        """Seconds of the stream at which a picture begins; None for one that is older than the one on show."""
+        wall = Fraction(time.monotonic() - self._seen_at).limit_denominator(1000)
+        if self._held is None:
+            self._zero = time_s or Fraction(0)
+            return Fraction(0)
+        on_show = self._held[1]
+        if time_s is None or self._zero is None:
+            return on_show + wall
+        begins = time_s - self._zero
+        if not anchored or begins < on_show - Fraction(BACKWARD_S):
+            if anchored:
+                self._report("clock", f"times went back by {float(on_show - begins):.1f} s")
+            self._zero = time_s - on_show - wall
+            return on_show + wall
+        return begins if begins >= on_show else None
+
+    def _show(self, until: Fraction) -> Iterator[Frame]:
+        """The frames that are due before a picture begins, all of the one on show; none across a gap."""
+        if self._held is None:
+            return
+        image, began = self._held
+        if until - began > self._live.gap_s:
+            self._report("gap", f"no pictures for {float(until - began):.1f} s")
+            # What was on show is shown for one more frame at most, then nothing is known.
+            yield from self._due_before(min(until, began + 1 / self._fps), image)
+            self._due = max(self._due, math.ceil((until - ROUNDING_S) * self._fps))
+            return
+        yield from self._due_before(until, image)
+
+    def _due_before(self, until: Fraction, image: np.ndarray) -> Iterator[Frame]:
+        while self._due / self._fps + ROUNDING_S < until:
+            yield image, float(self._due / self._fps)
+            self._due += 1
+
+    def _last(self) -> Iterator[Frame]:
+        """The frame that the last picture is still due for."""
+        if self._held is not None:
+            image, began = self._held
+            yield from self._due_before(began + ROUNDING_S + Fraction(1, 1_000_000), image)
+
+    def _pictures(self, container: "InputContainer") -> Iterator["av.VideoFrame"]:
+        """Decoded pictures of the first video stream; what does not decode is counted and passed over.
+
+        Raises _Lost once what came before the connection broke has been yielded.
+        """
+        import av
+
+        stream = container.streams.video[0]
+        failed = 0
+        lost: _Lost | None = None
+        packets = container.demux(stream)
+        while lost is None and (pictures := self._next(packets)) is not None:
+            if isinstance(pictures, _Lost):
+                lost = pictures
+            elif isinstance(pictures, str):
+                failed += 1
+                self._corrupted(pictures)
+                if failed > ERRORS_IN_A_ROW:
+                    lost = _Lost(f"{failed} packets in a row could not be read")
+            else:
+                failed = 0
+                yield from pictures
+        # Where a connection breaks, the decoder still holds the last pictures that came.
+        with suppress(av.FFmpegError):
+            yield from stream.codec_context.decode(None)
+        if lost is not None:
+            raise lost
+
+    def _next(self, packets: Iterator["av.Packet"]) -> "list[av.VideoFrame] | str | _Lost | None":
+        """Pictures of the next packet, or what is wrong with it, or that there is no next one; None at the end."""
+        import av
+
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return None
+            if packet.is_corrupt:
+                self._corrupted("a packet is marked as damaged")
+            return [picture for picture in packet.decode() if isinstance(picture, av.VideoFrame)]
+        except (av.error.ExitError, av.error.TimeoutError):
+            return _Lost(f"nothing came for {self._live.timeout_s:g} s")
+        except av.error.EOFError:
+            return None
+        except av.error.InvalidDataError as error:
+            return str(error)
+        except (av.FFmpegError, OSError) as error:
+            return _Lost(getattr(error, "strerror", None) or str(error))
+
+    def _corrupted(self, detail: str) -> None:
+        """Tell of damage, but of a storm of it only now and then."""
+        self._corrupt += 1
+        if self._corrupt & (self._corrupt - 1) == 0:
+            self._report("corrupt", f"{detail} ({self._corrupt} so far)")

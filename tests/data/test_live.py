@@ -1,0 +1,202 @@
+"""Live sources over real connections: a web server that stalls, breaks, damages and comes back; pipes."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ssm_sense.data import live
+from ssm_sense.data.live import LiveVideo, Trouble, is_live, open_source
+from ssm_sense.data.video import VideoFile
+from ssm_sense.errors import UserError
+
+Reply = Callable[[BaseHTTPRequestHandler, int], None]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Reply], str]]:
+    """Serves one address; the function that is given writes the answer to each request, numbered from 0."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(reply: Reply) -> str:
+        requests = iter(range(1000))
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                reply(self, next(requests))
+
+            def log_message(self, *arguments: Any) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        return f"http://127.0.0.1:{server.server_address[1]}/camera"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def stream(handler: BaseHTTPRequestHandler, content: bytes, kind: str = "video/mp2t") -> None:
+    """An endless answer: no length is told, and then the connection closes."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", kind)
+    handler.end_headers()
+    handler.wfile.write(content)
+
+
+def watch(source: str, fps: float = 5, **more: Any) -> tuple[list[tuple[np.ndarray, float]], list[Trouble], str]:
+    """Frames, troubles, and the error at the end if there is one."""
+    frames, troubles = [], []
+    try:
+        frames.extend(LiveVideo(source, fps, on_trouble=troubles.append, **more))
+    except UserError as error:
+        return frames, troubles, str(error)
+    return frames, troubles, ""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "FIRST_WAIT_S", 0.02)
+
+
+def test_a_stream_shows_what_a_file_shows(films: Any, serve: Callable[[Reply], str]) -> None:
+    path = films.make("film.ts", 90)
+    url = serve(lambda handler, n: stream(handler, path.read_bytes()))
+    frames, troubles, error = watch(url, attempts=0)
+    expected = list(VideoFile(path, 5))
+    assert "lost after 3.0 s: " in error
+    assert troubles == []
+    assert [t_s for _, t_s in frames] == [t_s for _, t_s in expected]
+    for (frame, _), (same, _) in zip(frames, expected, strict=True):
+        np.testing.assert_array_equal(frame, same)
+
+
+def test_a_file_that_is_served_ends_where_it_ends(films: Any, serve: Callable[[Reply], str]) -> None:
+    path = films.make("film.mkv", 60)
+    frames, troubles, error = watch(serve(lambda handler, n: stream(handler, path.read_bytes(), "video/x-matroska")))
+    assert (len(frames), troubles, error) == (10, [], "")
+
+
+def test_a_lost_connection_is_opened_again_and_time_goes_on(films: Any, serve: Callable[[Reply], str]) -> None:
+    path = films.make("film.ts", 60)
+
+    def reply(handler: BaseHTTPRequestHandler, number: int) -> None:
+        if number in (1, 2):
+            handler.send_error(503)
+        elif number < 5:
+            time.sleep(0.3 if number else 0)
+            stream(handler, path.read_bytes())
+        else:
+            handler.send_error(410)
+
+    frames, troubles, error = watch(serve(reply), attempts=3)
+    kinds = [trouble.kind for trouble in troubles]
+    assert kinds == ["lost", "reconnected", "lost", "reconnected", "lost"]
+    assert "lost after" in error
+    seconds = [t_s for _, t_s in frames]
+    assert seconds == sorted(set(seconds))
+    assert len(frames) >= 27
+    assert 6 <= seconds[-1] <= 9
+    assert [films.number(frame) for frame, _ in frames][:3] == [0, 6, 12]
+
+
+def test_a_gap_is_told_and_nothing_made_up(films: Any, serve: Callable[[Reply], str]) -> None:
+    times = [*range(0, 2000, 100), *range(9000, 11000, 100)]
+    path = films.make("film.mkv", len(times), times_ms=times, group=1)
+    frames, troubles, _ = watch(serve(lambda handler, n: stream(handler, path.read_bytes())), attempts=0)
+    (gap,) = [trouble for trouble in troubles if trouble.kind == "gap"]
+    assert "no pictures for 7.1 s" in gap.detail
+    seconds = [t_s for _, t_s in frames]
+    assert not [t_s for t_s in seconds if 2.2 < t_s < 8.9]
+    assert 9.0 in seconds
+
+
+def test_damaged_packets_are_told_and_passed_over(films: Any, serve: Callable[[Reply], str]) -> None:
+    content = bytearray(films.make("film.ts", 150, group=10).read_bytes())
+    for start in range(188 * 40, 188 * 60, 188):
+        content[start + 30 : start + 180] = bytes(150)
+    frames, troubles, error = watch(serve(lambda handler, n: stream(handler, bytes(content))), attempts=0)
+    assert len(frames) >= 20
+    assert "lost after" in error
+    assert films.number(frames[-1][0]) > 130
+    assert {trouble.kind for trouble in troubles} == {"corrupt"}
+
+
+def test_a_clock_that_begins_anew_goes_on(films: Any, serve: Callable[[Reply], str]) -> None:
+    path = films.make("film.ts", 120)
+    url = serve(lambda handler, n: stream(handler, path.read_bytes() * 2))
+    frames, troubles, _ = watch(url, attempts=0)
+    assert [trouble.kind for trouble in troubles if trouble.kind == "clock"] == ["clock"]
+    seconds = [t_s for _, t_s in frames]
+    assert seconds == sorted(set(seconds))
+    assert len(frames) >= 38
+
+
+def test_a_server_that_stalls_is_left(films: Any, serve: Callable[[Reply], str]) -> None:
+    path, done = films.make("film.ts", 60), threading.Event()
+
+    def reply(handler: BaseHTTPRequestHandler, number: int) -> None:
+        stream(handler, path.read_bytes())
+        done.wait(10)
+
+    begun = time.monotonic()
+    frames, _, error = watch(serve(reply), attempts=0, timeout_s=0.5)
+    done.set()
+    assert time.monotonic() - begun < 5
+    assert len(frames) >= 8
+    assert "lost after" in error
+
+
+def test_what_cannot_be_opened_is_one_clear_error(serve: Callable[[Reply], str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{free.getsockname()[1]}/camera"
+    for source in (closed, serve(lambda handler, n: handler.send_error(404)), "/dev/video987"):
+        assert watch(source, timeout_s=2)[2].startswith(f"{source}: cannot be opened: ")
+    url = serve(lambda handler, n: stream(handler, b"<html>no camera</html>" * 100, "text/html"))
+    assert "cannot be opened" in watch(url, timeout_s=2)[2]
+    for source in ("ftp://a/b", "film.mp4", "file:///etc/passwd", "concat:a|b"):
+        with pytest.raises(UserError, match="expected a URL"):
+            LiveVideo(source)
+    with pytest.raises(ValueError, match="positive frame rate"):
+        LiveVideo(closed, fps=0)
+
+
+def test_a_playlist_cannot_read_files(films: Any, serve: Callable[[Reply], str]) -> None:
+    secret = films.make("secret.ts", 30)
+    text = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{secret}\n#EXT-X-ENDLIST\n".encode()
+    frames, _, error = watch(
+        serve(lambda handler, n: stream(handler, text, "application/vnd.apple.mpegurl")), attempts=0, timeout_s=2
+    )
+    assert frames == []
+    assert error
+
+
+def test_a_pipe_ends_where_it_ends(films: Any, tmp_path: Path) -> None:
+    path, pipe = films.make("film.ts", 60), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(path.read_bytes()))
+    assert is_live(str(pipe))
+    writer.start()
+    frames, troubles, error = watch(str(pipe))
+    writer.join()
+    assert (len(frames), troubles, error) == (10, [], "")
+
+
+def test_a_size_is_kept(films: Any, serve: Callable[[Reply], str]) -> None:
+    path = films.make("film.mkv", 30)
+    source = open_source(serve(lambda handler, n: stream(handler, path.read_bytes())), size=(32, 40))
+    assert isinstance(source, LiveVideo)
+    assert {frame.shape for frame, _ in source} == {(32, 40, 3)}
+    assert isinstance(open_source(str(path)), VideoFile)
