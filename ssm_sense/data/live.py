@@ -46,6 +46,8 @@ STDIN = "-"
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 10.0
 ERRORS_IN_A_ROW = 50
 """After so many packets in a row that cannot be read, the connection is taken for lost."""
+SHORTEST_GAP_S = 0.25
+"""What is shorter, or shorter than three pictures last, is not told."""
 BACKWARD_S = 1.0
 """A clock that goes back further was set anew."""
 
@@ -67,9 +69,9 @@ class LiveVideo:
     """The frames of a live source at a chosen rate, by its own clock; memory stays flat.
 
     Iterating opens the source and yields (uint8 RGB (H, W, 3), seconds since its first picture), a multiple of 1 / fps
-    each. Where pictures are missing for longer than `gap_s`, so are frames; none is made up. A source that is lost is
-    opened again, after waits that grow to 10 s, and its seconds go on as the wall clock did. A stream that declares how
-    long it is, or a pipe, ends where it ends.
+    each. Where pictures are missing, the last one stays on show, but not across a gap longer than `gap_s`. A source
+    that is lost is opened again, after waits that grow to 10 s, and its seconds go on as the wall clock did. A stream
+    that declares how long it is, or a pipe, ends where it ends.
 
     source: a URL (rtsp, rtmp, http, https, udp, tcp), a device such as /dev/video0, a named pipe, or "-" for stdin.
     fps: frames to yield per second of the source. size: (H, W) to scale to, the aspect not kept; None for its own.
@@ -141,6 +143,7 @@ class _Watch:
         self._seen_at = time.monotonic()
         self._size = live.size
         self._corrupt = 0
+        self._usual_s = 0.0  # from one picture to the next, as the source declares
 
     def frames(self) -> Iterator[Frame]:
         tries = 0
@@ -213,6 +216,7 @@ class _Watch:
         stream = container.streams.video[0]
         stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         stream.thread_type = "SLICE"  # threads by frame would hold back as many pictures as there are threads
+        self._usual_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
         present: Presentation | None = None
         # What declares its length begins anew with the times that it had, anything else with times of its own.
         anchored = whole_s is not None and self._zero is not None
@@ -253,8 +257,9 @@ class _Watch:
         if self._held is None:
             return
         image, began = self._held
+        if until - began > max(SHORTEST_GAP_S, 3 * self._usual_s):
+            self._report("gap", f"no pictures for {float(until - began):.2f} s")
         if until - began > self._live.gap_s:
-            self._report("gap", f"no pictures for {float(until - began):.1f} s")
             # What was on show is shown for one more frame at most, then nothing is known.
             yield from self._due_before(min(until, began + 1 / self._fps), image)
             self._due = max(self._due, math.ceil((until - ROUNDING_S) * self._fps))
@@ -310,7 +315,10 @@ class _Watch:
                 return None
             if packet.is_corrupt:
                 self._corrupted("a packet is marked as damaged")
-            return [picture for picture in packet.decode() if isinstance(picture, av.VideoFrame)]
+            pictures = [picture for picture in packet.decode() if isinstance(picture, av.VideoFrame)]
+            if any(picture.is_corrupt for picture in pictures):
+                self._corrupted("a picture is damaged")
+            return pictures
         except (av.error.ExitError, av.error.TimeoutError):
             return _Lost(f"nothing came for {self._live.timeout_s:g} s")
         except av.error.EOFError:
