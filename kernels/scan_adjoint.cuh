@@ -2,9 +2,7 @@
 #pragma once
 #include "scan.cuh"
 
-#ifndef SSM_BACKWARD_THREADS
-#define SSM_BACKWARD_THREADS (STATES > 4 || LANES < 4 ? 256 : 384)
-#endif
+constexpr int BACKWARD_THREADS = STATES > 4 || LANES < 4 ? 256 : 384;
 
 constexpr int ROUND = 4;
 constexpr int ROUNDS = CHUNK / ROUND;
@@ -71,7 +69,7 @@ DEVICE void read_round(Step (&own)[OWNED], Move* moves, const Scan& p, const Pla
 }
 
 // Each segment's adjoint alone, begun at zero behind its last step: what `ssm_carry` turns into `leaving`.
-KERNEL __launch_bounds__(SSM_BACKWARD_THREADS) ssm_adjoint_ends(const Scan p) {
+KERNEL __launch_bounds__(BACKWARD_THREADS, 1) ssm_adjoint_ends(const Scan p) {
   SHARED(shared);
   const Place at = place_of(p);
   float* const tile_C = shared;

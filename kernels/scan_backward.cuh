@@ -19,7 +19,7 @@ DEVICE void sum_products(float (&products)[PRODUCTS], float* to, int lane) {
   }
 }
 
-KERNEL __launch_bounds__(SSM_BACKWARD_THREADS) ssm_scan_gradient(const Scan p) {
+KERNEL __launch_bounds__(BACKWARD_THREADS, 1) ssm_scan_gradient(const Scan p) {
   SHARED(shared);
   const Place at = place_of(p);
   const int warp = threadIdx.x / 32, warps = blockDim.x / 32;

@@ -2,15 +2,16 @@
 #pragma once
 #include "scan.cuh"
 
-// Steps that run between two exchanges: each lane prepares STEPS/LANES of them and finishes their y.
-constexpr int STEPS = LANES < 4 ? 4 : LANES;
+// Steps that run between two exchanges: each lane prepares STEPS/LANES of them and finishes their y. Fewer where one
+// lane has many registers.
+constexpr int STEPS = LANES >= 4 ? LANES : STATES > 8 ? 2 : 4;
 constexpr int OWN = STEPS / LANES;
 // Steps staged at a time: 32, fewer where rows of B and C are long.
 constexpr int TILE = PADDED <= 64 ? CHUNK : STEPS;
 
-#ifndef SSM_FORWARD_THREADS
-#define SSM_FORWARD_THREADS 128
-#endif
+constexpr int FORWARD_THREADS = 128;
+// Blocks that must fit on a multiprocessor: what bounds the registers, which the compiler would otherwise all use.
+constexpr int FORWARD_BLOCKS = STATES > 8 ? 3 : STATES > 4 ? 4 : 5;
 
 // LOCAL: the segment's end begun at zero, the sum of its step sizes and the product of its keeps, without y.
 template <bool LOCAL>
@@ -110,11 +111,11 @@ DEVICE void scan_forward(const Scan& p) {
   }
 }
 
-KERNEL __launch_bounds__(SSM_FORWARD_THREADS) ssm_scan(const Scan p) { scan_forward<false>(p); }
-KERNEL __launch_bounds__(SSM_FORWARD_THREADS) ssm_scan_ends(const Scan p) { scan_forward<true>(p); }
+KERNEL __launch_bounds__(FORWARD_THREADS, FORWARD_BLOCKS) ssm_scan(const Scan p) { scan_forward<false>(p); }
+KERNEL __launch_bounds__(FORWARD_THREADS, FORWARD_BLOCKS - 1) ssm_scan_ends(const Scan p) { scan_forward<true>(p); }
 
 // One step of many streams: no tile, no barrier; a channel's lanes read their states side by side.
-KERNEL __launch_bounds__(SSM_FORWARD_THREADS) ssm_step(const Scan p) {
+KERNEL __launch_bounds__(FORWARD_THREADS, FORWARD_BLOCKS) ssm_step(const Scan p) {
   const i64 thread = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   const i64 row = thread / LANES;
   Place at = {};

@@ -81,6 +81,7 @@ _library.define(
 )
 for _op in ("conv", "conv_backward"):
     _library.impl(_op, dispatch.on_cpu(_op), "CPU")
+    _library.impl(_op, dispatch.on_cuda(_op), "CUDA")
     _library.impl(_op, dispatch.on_any_device(_op), "CompositeExplicitAutograd")
 
 

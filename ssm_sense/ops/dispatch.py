@@ -1,7 +1,7 @@
 """Which implementation runs: ``backend()`` names it, ``require`` insists on it, ``use_backend`` pins it.
 
 The C++ kernels, for tensors on the CPU, are ``native-avx512``, ``native-avx2``, ``native-sse2``, ``native-portable``;
-``torch`` is the pure PyTorch loop, for any device.
+``torch`` is the pure PyTorch loop, for any device. For tensors on a CUDA device, see ``ssm_sense.ops.cuda.backends``.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ssm_sense.errors import UserError
 from ssm_sense.ops import cpu, direct, lean, lean_conv
+from ssm_sense.ops.cuda import backends as cuda
 
 HOW_TO_BUILD = "to have them, install GCC or Clang and then the package again (pip install --force-reinstall --no-deps)"
 
@@ -40,14 +41,14 @@ _DIRECT["torch"] = {"scan": lambda *_: None, "conv": lambda *_: None}
 _running = next(iter(_KERNELS))
 
 
-def available() -> tuple[str, ...]:
-    """The backends of this machine, the one that runs by default first."""
-    return tuple(_KERNELS)
+def available(device: str = "cpu") -> tuple[str, ...]:
+    """The backends for tensors on this kind of device ("cpu", "cuda"), the one that runs by default first."""
+    return cuda.available() if device == "cuda" else tuple(_KERNELS)
 
 
-def backend() -> str:
-    """The name of what runs now for tensors on the CPU, for logs and result rows."""
-    return _running
+def backend(device: str = "cpu") -> str:
+    """The name of what runs now for tensors on this kind of device ("cpu", "cuda"), for logs and result rows."""
+    return cuda.running() if device == "cuda" else _running
 
 
 class MissingBackend(UserError, RuntimeError):
@@ -71,13 +72,19 @@ def without_native() -> str | None:
 
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
-    """Pin a backend of ``available()`` inside a with block, for tests and benchmarks. Raises ValueError if unknown."""
+    """Pin a backend inside a with block, for tests and benchmarks, on the kinds of device that have it.
+
+    Raises ValueError if none has.
+    """
     global _running
-    if name not in _KERNELS:
-        raise ValueError(f"backend must be one of {', '.join(_KERNELS)}, got {name!r}")
-    before, _running = _running, name
+    if name not in _KERNELS and name not in cuda.available():
+        known = dict.fromkeys((*_KERNELS, *cuda.available()))
+        raise ValueError(f"backend must be one of {', '.join(known)}, got {name!r}")
+    before = _running
+    _running = name if name in _KERNELS else before
     try:
-        yield
+        with cuda.pinned(name):
+            yield
     finally:
         _running = before
 
@@ -85,6 +92,11 @@ def use_backend(name: str) -> Iterator[None]:
 def on_cpu(op: str) -> Kernel:
     """The implementation of an op for tensors on the CPU: whatever backend runs when it is called."""
     return lambda *args: _KERNELS[_running][op](*args)
+
+
+def on_cuda(op: str) -> Kernel:
+    """The implementation of an op for tensors on a CUDA device: whatever backend runs there when it is called."""
+    return cuda.on_cuda(op)
 
 
 def directly(op: str, *args: object) -> direct.Pair | None:

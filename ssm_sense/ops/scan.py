@@ -108,6 +108,7 @@ _library.define(f"scan({_INPUTS}, bool save) -> (Tensor, Tensor, Tensor)")
 _library.define(f"scan_backward(Tensor grad_y, Tensor grad_final, {_INPUTS}, Tensor checkpoints) -> ({_GRADS})")
 for _op in ("scan", "scan_backward"):
     _library.impl(_op, dispatch.on_cpu(_op), "CPU")
+    _library.impl(_op, dispatch.on_cuda(_op), "CUDA")
     _library.impl(_op, dispatch.on_any_device(_op), "CompositeExplicitAutograd")
 
 
