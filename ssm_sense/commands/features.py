@@ -1,12 +1,26 @@
 """`ssm-sense features`: see every frame of a folder of videos once, and keep the vision latents on disk."""
 
 import argparse
+import multiprocessing
+import os
+import queue
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ssm_sense.errors import UserError
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
+
+Outcome = int | str | None
+"""Of a video: how many frames were encoded, or why it failed; None while it is being worked at."""
+Tell = Callable[[Path, int, Outcome], None]
+"""(video, how many more of its frames are there, outcome)."""
 
 VIDEO_SUFFIXES = (
     *(".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
@@ -21,10 +35,7 @@ def main(argv: list[str]) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from ssm_sense.data.decord_file import DecordFile
-    from ssm_sense.data.features import extract
     from ssm_sense.data.video import VideoFile
-    from ssm_sense.vision.siglip import SiglipTower
 
     try:
         torch.empty(1, device=arguments.device)
@@ -36,35 +47,102 @@ def main(argv: list[str]) -> int:
         try:
             lengths_s[path] = VideoFile(path, arguments.fps).duration_s
         except UserError as error:
-            failed += _report(error)
+            failed += _report(str(error))
     if not lengths_s and not failed:
         raise UserError(f"{', '.join(map(str, arguments.videos))}: expected videos, found none")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    done: list[int] = []
+    with Progress(*columns, TextColumn("frames"), console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=sum(round(length_s * arguments.fps) for length_s in lengths_s.values()))
+
+        def tell(path: Path, frames: int, outcome: Outcome) -> None:
+            nonlocal failed
+            bar.update(task, description=path.name, advance=frames)
+            if isinstance(outcome, str):
+                failed += _report(outcome)
+            elif outcome is not None:
+                done.append(outcome)
+
+        if min(arguments.workers, len(lengths_s)) > 1:
+            _with_workers(arguments, list(lengths_s), tell)
+        else:
+            _extract(arguments, lengths_s, tell)
+    print(f"{arguments.out}: {sum(done)} frames encoded; {len(done)} videos complete, {failed} failed")
+    return 1 if failed else 0
+
+
+def _extract(arguments: argparse.Namespace, paths: Iterable[Path], tell: Tell) -> None:
+    """Extract videos with one encoder."""
+    from ssm_sense.data.decord_file import DecordFile
+    from ssm_sense.data.features import extract
+    from ssm_sense.data.video import VideoFile
+    from ssm_sense.vision.siglip import SiglipTower
+
     tower = SiglipTower(
         arguments.encoder, arguments.layer, arguments.pooling, arguments.grid, dtype=arguments.precision
     ).load()
     tower.to(arguments.device)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    encoded = complete = 0
-    with Progress(*columns, TextColumn("frames"), console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=sum(round(length_s * arguments.fps) for length_s in lengths_s.values()))
-        for path in lengths_s:
-            bar.update(task, description=path.name)
+    open_video = DecordFile if arguments.decoder == "decord" else VideoFile
+    for path in paths:
+        on_frames = partial(_tell_of_frames, tell, path)
+        try:
+            encoded = extract(
+                path, tower, arguments.out, arguments.fps, arguments.store, arguments.batch, open_video, on_frames
+            )
+            tell(path, 0, encoded)
+        except UserError as error:
+            tell(path, 0, str(error))
+
+
+def _tell_of_frames(tell: Tell, path: Path, frames: int) -> None:
+    tell(path, frames, None)
+
+
+def _with_workers(arguments: argparse.Namespace, paths: list[Path], tell: Tell) -> None:
+    """Extract several videos at a time, each worker with an encoder of its own.
+
+    Raises RuntimeError if a worker dies; what it had finished is kept, and the same command goes on from there.
+    """
+    context = multiprocessing.get_context("spawn")  # neither torch's threads nor CUDA survive a fork
+    todo: Queue[Path | None] = context.Queue()
+    told: Queue[tuple[Path, int, Outcome]] = context.Queue()
+    workers = min(arguments.workers, len(paths))
+    for item in (*paths, *[None] * workers):
+        todo.put(item)
+    threads = max(1, (os.cpu_count() or workers) // workers)
+    crew = [context.Process(target=_work, args=(arguments, todo, told, threads), daemon=True) for _ in range(workers)]
+    for process in crew:
+        process.start()
+    left = len(paths)
+    try:
+        while left:
             try:
-                encoded += extract(
-                    path,
-                    tower,
-                    arguments.out,
-                    arguments.fps,
-                    arguments.store,
-                    arguments.batch,
-                    DecordFile if arguments.decoder == "decord" else VideoFile,
-                    on_frames=lambda n: bar.advance(task, n),
-                )
-                complete += 1
-            except UserError as error:
-                failed += _report(error)
-    print(f"{arguments.out}: {encoded} frames encoded; {complete} videos complete, {failed} failed")
-    return 1 if failed else 0
+                path, frames, outcome = told.get(timeout=1.0)
+            except queue.Empty:
+                dead = next((process.exitcode for process in crew if process.exitcode), None)
+                if dead is not None:
+                    raise RuntimeError(f"a worker ended with status {dead}; run it again to go on") from None
+                continue
+            left -= outcome is not None
+            tell(path, frames, outcome)
+    finally:
+        for process in crew:
+            process.terminate()
+            process.join()
+
+
+def _work(
+    arguments: argparse.Namespace,
+    todo: "Queue[Path | None]",
+    told: "Queue[tuple[Path, int, Outcome]]",
+    threads: int,
+) -> None:
+    """A worker: one video after the other until there are none."""
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt reaches the parent, which ends its workers
+    torch.set_num_threads(threads)
+    _extract(arguments, iter(todo.get, None), lambda path, frames, outcome: told.put((path, frames, outcome)))
 
 
 def _videos(places: list[Path]) -> Iterator[Path]:
@@ -78,7 +156,7 @@ def _videos(places: list[Path]) -> Iterator[Path]:
             yield place
 
 
-def _report(error: UserError) -> int:
+def _report(error: str) -> int:
     """Tell of one video that failed; the others go on."""
     print(f"ssm-sense: {error}", file=sys.stderr)
     return 1
@@ -109,9 +187,10 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         default="pyav",
         help="decord is for undamaged files only; default: %(default)s",
     )
+    add("--workers", type=int, default=1, help="videos at a time, each with an encoder; default: %(default)s")
     add("--device", default="cpu", help="such as cuda; default: %(default)s")
     arguments = parser.parse_args(argv)
-    for name in ("fps", "batch", "grid"):
+    for name in ("fps", "batch", "grid", "workers"):
         if not getattr(arguments, name) > 0:
             raise UserError(f"--{name}: expected more than 0, got {getattr(arguments, name)}")
     if arguments.decoder == "decord" and find_spec("decord") is None:

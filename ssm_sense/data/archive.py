@@ -1,7 +1,9 @@
 """Unpacking archives of videos without leaving the folder that they belong to."""
 
+import lzma
 import os
 import shutil
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -14,9 +16,10 @@ from typing import IO
 from ssm_sense.errors import UserError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
-_DAMAGE = (
+DAMAGE = (
     *(zipfile.BadZipFile, tarfile.TarError, OSError, EOFError),
-    *(NotImplementedError, RuntimeError, zlib.error, ValueError, OverflowError),
+    *(NotImplementedError, RuntimeError, zlib.error, lzma.LZMAError, struct.error),
+    *(ValueError, OverflowError, LookupError, MemoryError),
 )
 """What the standard library raises for archives that are cut off, encrypted, or made up."""
 
@@ -60,7 +63,7 @@ def unpack(archive: Path, folder: Path, suffixes: tuple[str, ...] = (".mp4",)) -
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _copy(member, target)
             return len(missing)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{archive}: cannot be unpacked: {error}") from error
@@ -76,9 +79,9 @@ def damaged_members(archive: Path) -> list[str]:
                     with member.open() as source:
                         while source.read(1 << 20):
                             pass
-                except _DAMAGE:
+                except DAMAGE:
                     bad.append(member.name)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise UserError(f"{archive}: cannot be read: {error}") from error
     return bad
 
@@ -88,7 +91,11 @@ def _members(archive: Path) -> Iterator[list[Member]]:
     """The plain files of a zip or tar archive, open for reading."""
     if archive.name.endswith(".zip"):
         with zipfile.ZipFile(archive) as file:
-            yield [Member(m.filename, m.file_size, _zip_opener(file, m)) for m in file.infolist() if not m.is_dir()]
+            yield [
+                Member(m.filename, m.file_size, _zip_opener(file, m))
+                for m in file.infolist()
+                if m.filename and not m.is_dir()
+            ]
     else:
         with tarfile.open(archive) as tar:
             yield [Member(m.name.removeprefix("./"), m.size, _tar_opener(tar, m)) for m in tar if m.isreg()]

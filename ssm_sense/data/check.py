@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ssm_sense.data import vsi_bench, vsi_super
-from ssm_sense.data.archive import ARCHIVES, damaged_members
+from ssm_sense.data.archive import ARCHIVES, DAMAGE, damaged_members
 from ssm_sense.data.picture import read_picture
 from ssm_sense.data.rows import read_jsonl, read_table, text_of
 from ssm_sense.data.video import VideoFile
@@ -121,7 +121,7 @@ def _names_in(archive: Path) -> set[str]:
         else:
             with tarfile.open(archive) as tar:
                 names = {member.name.removeprefix("./") for member in tar if member.isreg()}
-    except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, ValueError, NotImplementedError) as error:
+    except DAMAGE as error:
         raise UserError(f"{archive}: cannot be read: {error}") from error
     return names | {f"{stem}/{name}" for name in names}
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 SHARD_FRAMES = 1024
 """What an interrupted extraction can lose; 150 MB at S = 64, V = 1152 in float16."""
+MOST_FRAMES = 1 << 26
+"""Two years at 1 frame/s; an index that says more is damaged."""
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
 
@@ -79,13 +81,15 @@ class Features:
         if not (entry / "index.json").is_file():
             raise UserError(f"{video}: its latents at {fps:g} frames/s are not in {self.folder}; extract them first")
         try:
-            frames = json.loads((entry / "index.json").read_text())["frames"]
+            frames = _indexed_frames(entry)
             shards = [load_file(entry / _shard_name(i)) for i in range(-(-frames // SHARD_FRAMES))]
             latents = torch.cat([shard["latents"].to(dtype) for shard in shards])
             seconds = torch.cat([shard["seconds"] for shard in shards])
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            if isinstance(error, UserError):
+                raise
             raise UserError(f"{entry}: damaged cache ({error}); delete it and extract again") from error
-        if not len(latents) == len(seconds) == frames:
+        if latents.ndim != 3 or seconds.ndim != 1 or not len(latents) == len(seconds) == frames:
             raise UserError(f"{entry}: damaged cache: expected {frames} frames, got {len(latents)}; delete it")
         return latents, seconds
 
@@ -103,7 +107,8 @@ def extract(
     """Compute the latents of a video at `fps` and store them; return how many frames were encoded for it.
 
     Goes on where an interrupted call stopped, to the shard; what is complete is left alone and costs 0 frames.
-    The next frames are decoded while a batch is encoded.
+    The next frames are decoded while a batch is encoded. Several processes may work at one cache: files appear whole
+    or not at all, and what two of them make of the same video is the same.
 
     folder: the cache, made if missing.
     dtype: in which latents are stored, "float16" or "float32".
@@ -118,7 +123,7 @@ def extract(
         raise ValueError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
     entry = _entry(folder / f"{encoder.fingerprint}-{dtype}", video, fps)
     if (entry / "index.json").is_file():
-        on_frames(json.loads((entry / "index.json").read_text())["frames"])
+        on_frames(_indexed_frames(entry))
         return 0
     entry.mkdir(parents=True, exist_ok=True)
     done = 0
@@ -135,6 +140,17 @@ def extract(
     index = {"video": video.name, "encoder": encoder.fingerprint, "dtype": dtype, "fps": fps, "frames": total}
     _replace(entry / "index.json", lambda path: path.write_text(json.dumps(index)))
     return total - done * SHARD_FRAMES
+
+
+def _indexed_frames(entry: Path) -> int:
+    """How many frames a complete entry has. Raises UserError where its index is damaged."""
+    try:
+        frames = json.loads((entry / "index.json").read_text())["frames"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{entry}: damaged cache ({error}); delete it and extract again") from error
+    if not isinstance(frames, int) or not 0 <= frames <= MOST_FRAMES:
+        raise UserError(f"{entry}: damaged cache: expected a number of frames, got {frames!r:.50}; delete it")
+    return frames
 
 
 def _batches(frames: Iterator[Frame], size: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,5 +1,8 @@
 """`ssm-sense features extract`: every video once, and one that cannot be read does not stop the others."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 import torch
 
 from ssm_sense import cli
+from ssm_sense.data import features
 from ssm_sense.data.features import Features
 from ssm_sense.data.video import VideoFile, write_video
 from ssm_sense.tiny import build_tokenizer, new_siglip, save_siglip
@@ -96,3 +100,59 @@ def test_a_folder_without_videos_is_refused(tmp_path: Path, encoder: Path, capsy
     (tmp_path / "videos").mkdir()
     assert extract(tmp_path / "videos", encoder) == 2
     assert capsys.readouterr().err == f"ssm-sense: {tmp_path / 'videos'}: expected videos, found none\n"
+
+
+def test_several_workers_make_the_same_cache(
+    videos: Path, encoder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (videos / "broken.mp4").write_text("not a video")
+    (videos / "copy.mp4").write_bytes((videos / "a.mp4").read_bytes())
+    options = ["--encoder", str(encoder), "--grid", "3"]
+    for out, workers in (("one", "1"), ("several", "2")):
+        arguments = ["--videos", str(videos), "--out", str(tmp_path / out), *options, "--workers", workers]
+        assert cli.main(["features", "extract", *arguments]) == 1
+        shown = capsys.readouterr()
+        assert "3 videos complete, 1 failed" in shown.out
+        assert "broken.mp4: not a video" in shown.err
+    files = {p.relative_to(tmp_path / "one") for p in (tmp_path / "one").rglob("*.*")}
+    assert files == {p.relative_to(tmp_path / "several") for p in (tmp_path / "several").rglob("*.*")}
+    (entry,) = (tmp_path / "one").iterdir()
+    for video in ("a.mp4", "deep/b.mkv"):
+        one, several = (
+            Features(tmp_path / out, entry.name[:-8]).load(videos / video, 1.0) for out in ("one", "several")
+        )
+        torch.testing.assert_close(one, several, atol=2e-3, rtol=2e-3)
+
+
+def test_a_killed_extraction_is_resumed(
+    videos: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at any moment, it leaves whole files, and the next call makes of them what an undisturbed one makes."""
+    picture = np.random.default_rng(1).integers(0, 256, (48, 48, 3), np.uint8)
+    write_video(videos / "long.mp4", (np.roll(picture, i, axis=0) for i in range(400)), 1)
+    arguments = ["features", "extract", "--videos", str(videos / "long.mp4"), "--encoder", str(encoder)]
+    arguments += ["--grid", "3", "--batch", "4", "--out"]
+    script = (
+        "import sys; from ssm_sense.data import features; features.SHARD_FRAMES = 16; from ssm_sense import cli;"
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    killed = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, "-c", script, *arguments, str(killed)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(killed.rglob("00003.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    shards = {path: path.read_bytes() for path in killed.rglob("0*.safetensors")}
+    assert 4 <= len(shards) < 25
+
+    monkeypatch.setattr(features, "SHARD_FRAMES", 16)
+    encoded = [cli.main([*arguments, str(tmp_path / out)]) for out in ("killed", "whole")]
+    assert encoded == [0, 0]
+    assert {path: path.read_bytes() for path in shards} == shards
+    (entry,) = killed.iterdir()
+    whole, resumed = (
+        Features(tmp_path / out, entry.name[:-8]).load(videos / "long.mp4", 1.0) for out in ("whole", "killed")
+    )
+    assert len(whole[1]) == 400
+    torch.testing.assert_close(resumed, whole, atol=2e-3, rtol=2e-3)
