@@ -8,11 +8,13 @@ constexpr int PAST = WIDTH - 1;
 constexpr int HELD = PAST > 0 ? PAST : 1;
 constexpr int BATCHED = 8;  // Steps whose inputs are read together.
 
-// One call, in 64-bit words, as `Scan` is. weight, bias and keep are float32; weight is (E, W), states (batch, W-1, E).
+// One call, in 64-bit words, as `Scan` is. weight is (E, W), states are (batch, W-1, E). weight, bias and keep hold
+// `Value`s where said to be narrow, else floats.
 struct Conv {
-  i64 batch, length, channels, silu, segments, segment_length, tiles;
+  i64 batch, length, channels, silu, segments, segment_length, tiles, weight_narrow, bias_narrow, keep_narrow;
   const Value* x;
-  const float *weight, *bias, *keep, *initial_state;
+  const void *weight, *bias, *keep;
+  const float* initial_state;
   i64 x_batch, x_time;
   Value* y;
   float* final_state;
@@ -29,7 +31,7 @@ struct Filter {
   i64 region, item, tile, channel, begin, end;
   bool valid;
   const Value* x;
-  const float *keep, *initial;
+  const float* initial;
   float weight[WIDTH], bias;
 };
 
@@ -45,11 +47,10 @@ DEVICE Filter filter_of(const Conv& p) {
   f.begin = f.region % p.segments * p.segment_length;
   f.end = f.begin + p.segment_length < p.length ? f.begin + p.segment_length : p.length;
   f.x = p.x + f.item * p.x_batch + f.channel;
-  f.keep = p.keep ? p.keep + f.item * p.length : nullptr;
   f.initial = p.initial_state ? p.initial_state + f.item * PAST * p.channels + f.channel : nullptr;
 #pragma unroll
-  for (int j = 0; j < WIDTH; ++j) f.weight[j] = p.weight[f.channel * WIDTH + j];
-  f.bias = p.bias ? p.bias[f.channel] : 0.0f;
+  for (int j = 0; j < WIDTH; ++j) f.weight[j] = load_either(p.weight, f.channel * WIDTH + j, p.weight_narrow);
+  f.bias = p.bias ? load_either(p.bias, f.channel, p.bias_narrow) : 0.0f;
   return f;
 }
 
@@ -59,7 +60,9 @@ DEVICE float input_at(const Conv& p, const Filter& f, i64 t) {
   return f.initial ? f.initial[(PAST + t) * p.channels] : 0.0f;
 }
 
-DEVICE float keep_at(const Filter& f, i64 t) { return f.keep && t >= 0 ? f.keep[t] : 1.0f; }
+DEVICE float keep_at(const Conv& p, const Filter& f, i64 t) {
+  return p.keep && t >= 0 ? load_either(p.keep, f.item * p.length + t, p.keep_narrow) : 1.0f;
+}
 
 // The sum over taps, newest first.
 DEVICE float filtered(const Filter& f, const float (&taps)[WIDTH]) {
@@ -69,7 +72,7 @@ DEVICE float filtered(const Filter& f, const float (&taps)[WIDTH]) {
   return y + f.bias;
 }
 
-KERNEL __launch_bounds__(128) ssm_conv(const Conv p) {
+KERNEL __launch_bounds__(128, 4) ssm_conv(const Conv p) {
   const Filter f = filter_of(p);
   float taps[WIDTH];  // taps[j] is the input j steps ago times the keeps since.
   // The taps of the segment's first step grow out of the W - 1 inputs before it, as they would in one pass.
@@ -83,7 +86,7 @@ KERNEL __launch_bounds__(128) ssm_conv(const Conv p) {
     for (int i = 0; i < BATCHED; ++i) {
       const bool inside = start + i < f.end;
       x[i] = inside ? input_at(p, f, start + i) : 0.0f;
-      keep[i] = inside ? keep_at(f, start + i) : 1.0f;
+      keep[i] = inside ? keep_at(p, f, start + i) : 1.0f;
     }
 #pragma unroll
     for (int i = 0; i < BATCHED; ++i) {
@@ -105,7 +108,7 @@ KERNEL __launch_bounds__(128) ssm_conv(const Conv p) {
 }
 
 // The adjoint of the history runs backwards: pull[j] is that of tap j after the step. Shared: [warps][segment_length].
-KERNEL __launch_bounds__(128) ssm_conv_gradient(const Conv p) {
+KERNEL __launch_bounds__(128, 3) ssm_conv_gradient(const Conv p) {
   SHARED(shared);
   const Filter f = filter_of(p);
   const Value* const grad_y = p.grad_y + f.item * p.grad_batch + f.channel;
@@ -129,7 +132,7 @@ KERNEL __launch_bounds__(128) ssm_conv_gradient(const Conv p) {
     for (int i = 0; i < BATCHED + PAST; ++i) {
       const i64 t = start + i - PAST;
       x[i] = t <= last ? input_at(p, f, t) : 0.0f;
-      keep[i] = t <= last ? keep_at(f, t) : 1.0f;
+      keep[i] = t <= last ? keep_at(p, f, t) : 1.0f;
     }
 #pragma unroll
     for (int i = 0; i < BATCHED; ++i) grad[i] = start + i <= last ? load(grad_y + (start + i) * p.grad_time) : 0.0f;

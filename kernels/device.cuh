@@ -69,6 +69,11 @@ DEVICE float divide(float a, float b) {
   return fma(fma(-b, quotient, a), inverse, quotient);
 }
 
+// One of an array of floats, or of `Value`s if narrow: small inputs come in either.
+DEVICE float load_either(const void* from, i64 i, bool narrow) {
+  return narrow ? load((const Value*)from + i) : ((const float*)from)[i];
+}
+
 // exp(-|v|), to float32's rounding however large |v|.
 DEVICE float exp_minus(float v) {
   const float negative = v < 0 ? v : -v;

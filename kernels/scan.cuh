@@ -14,12 +14,14 @@ constexpr int WIDE = STATES < 4 ? STATES : 4;
 // input is null. Segments are multiples of CHUNK steps; arrays by segment are (batch, segments, ...).
 struct Scan {
   i64 batch, length, channels, n, softplus, segments, segment_length, tiles;
+  i64 gate_narrow, keep_narrow;  // Whether these hold `Value`s, not floats.
   const Value *x, *dt;
   const float* A;
   const Value *B, *C;
   const float* D;
   const Value* z;
-  const float *bias, *gate, *keep;
+  const float* bias;
+  const void *gate, *keep;
   i64 x_batch, x_time, dt_batch, dt_time, z_batch, z_time, B_batch, B_time, C_batch, C_time;
   const float* entering;  // (batch, segments, E, N): the state before each segment; null for zero.
   Value* y;               // Dense, as all outputs are.
@@ -77,10 +79,10 @@ DEVICE void stage(float* to, const Value* from, i64 stride, i64 begin, i64 end, 
   }
 }
 
-// Gates or keeps, 1 where absent or beyond the end.
-DEVICE void stage_scalars(float* to, const float* from, i64 begin, i64 end, int steps) {
+// Gates or keeps from `row` on, 1 where absent or beyond the end.
+DEVICE void stage_scalars(float* to, const void* from, bool narrow, i64 row, i64 begin, i64 end, int steps) {
   for (int i = threadIdx.x; i < steps; i += blockDim.x) {
-    to[i] = from && begin + i < end ? from[begin + i] : 1.0f;
+    to[i] = from && begin + i < end ? load_either(from, row + begin + i, narrow) : 1.0f;
   }
 }
 

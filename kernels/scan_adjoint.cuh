@@ -88,8 +88,8 @@ KERNEL __launch_bounds__(BACKWARD_THREADS, 1) ssm_adjoint_ends(const Scan p) {
   for (i64 start = at.begin + (at.end - 1 - at.begin) / CHUNK * CHUNK; start >= at.begin; start -= CHUNK) {
     __syncthreads();
     stage(tile_C, p.C + at.item * p.C_batch, p.C_time, start, at.end, CHUNK, p.n);
-    stage_scalars(gates, p.gate ? p.gate + row : nullptr, start, at.end, CHUNK);
-    stage_scalars(keeps, p.keep ? p.keep + row : nullptr, start, at.end, CHUNK);
+    stage_scalars(gates, p.gate, p.gate_narrow, row, start, at.end, CHUNK);
+    stage_scalars(keeps, p.keep, p.keep_narrow, row, start, at.end, CHUNK);
     __syncthreads();
 #pragma unroll 1
     for (int first = CHUNK - ROUND; first >= 0; first -= ROUND) {

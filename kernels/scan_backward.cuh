@@ -51,8 +51,8 @@ KERNEL __launch_bounds__(BACKWARD_THREADS, 1) ssm_scan_gradient(const Scan p) {
     __syncthreads();
     stage(tile_B, p.B + at.item * p.B_batch, p.B_time, start, at.end, CHUNK, p.n);
     stage(tile_C, p.C + at.item * p.C_batch, p.C_time, start, at.end, CHUNK, p.n);
-    stage_scalars(gates, p.gate ? p.gate + row : nullptr, start, at.end, CHUNK);
-    stage_scalars(keeps, p.keep ? p.keep + row : nullptr, start, at.end, CHUNK);
+    stage_scalars(gates, p.gate, p.gate_narrow, row, start, at.end, CHUNK);
+    stage_scalars(keeps, p.keep, p.keep_narrow, row, start, at.end, CHUNK);
     __syncthreads();
     const int rounds = at.end - start < CHUNK ? (int)((at.end - start + ROUND - 1) / ROUND) : ROUNDS;
     {

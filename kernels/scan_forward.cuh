@@ -36,8 +36,6 @@ DEVICE void scan_forward(const Scan& p) {
   const Value* const z = p.z + at.item * p.z_batch + at.channel;
   const Value* const B = p.B + at.item * p.B_batch;
   const Value* const C = p.C + at.item * p.C_batch;
-  const float* const gate = p.gate ? p.gate + row : nullptr;
-  const float* const keep = p.keep ? p.keep + row : nullptr;
   float exponent = 0, kept = 1;
 
 #pragma unroll 1
@@ -45,8 +43,8 @@ DEVICE void scan_forward(const Scan& p) {
     __syncthreads();
     stage(tile_B, B, p.B_time, start, at.end, TILE, p.n);
     if (!LOCAL) stage(tile_C, C, p.C_time, start, at.end, TILE, p.n);
-    stage_scalars(tile_gate, gate, start, at.end, TILE);
-    stage_scalars(tile_keep, keep, start, at.end, TILE);
+    stage_scalars(tile_gate, p.gate, p.gate_narrow, row, start, at.end, TILE);
+    stage_scalars(tile_keep, p.keep, p.keep_narrow, row, start, at.end, TILE);
     __syncthreads();
     if (!LOCAL && p.checkpoints && start % CHUNK == 0 && at.valid) {
       float* const saved = p.checkpoints + (at.item * chunks + start / CHUNK) * p.n * p.channels + at.channel;
@@ -134,8 +132,10 @@ KERNEL __launch_bounds__(FORWARD_THREADS, FORWARD_BLOCKS) ssm_step(const Scan p)
   }
   const float x = load(p.x + at.item * p.x_batch + at.channel);
   const float raw = load(p.dt + at.item * p.dt_batch + at.channel) + (p.bias ? p.bias[at.channel] : 0.0f);
-  const float size = step_size(raw, p.softplus) * (p.gate ? p.gate[at.item] : 1.0f);
-  advance(h, rates, b, {size, size * x, p.keep ? p.keep[at.item] : 1.0f, 0.0f});
+  const float gate = p.gate ? load_either(p.gate, at.item, p.gate_narrow) : 1.0f;
+  const float keep = p.keep ? load_either(p.keep, at.item, p.keep_narrow) : 1.0f;
+  const float size = step_size(raw, p.softplus) * gate;
+  advance(h, rates, b, {size, size * x, keep, 0.0f});
   const float sum = sum_lanes<LANES, 1>(dot(c, h));
   if (!at.valid) return;
   store_states(p.final_state + at.item * p.channels * p.n, h, p, at);

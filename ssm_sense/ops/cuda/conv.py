@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ssm_sense.ops.cuda.program import DTYPES, Launcher, Program, addresses, aligned, rows, strides
+from ssm_sense.ops.cuda.program import DTYPES, Launcher, Program, addresses, aligned, dense, narrow, rows, strides
 from ssm_sense.ops.cuda.sums import Sums
 
 WIDEST = 8
@@ -49,11 +49,13 @@ def _call(
         raise ValueError(f"causal_conv1d: weight must have a width of at most {WIDEST} on CUDA, got W = {width}")
     batch, length, channels = x.shape
     x = rows(x)
-    others = tuple(None if given is None else aligned(given) for given in (weight, bias, keep, initial_state))
+    state = None if initial_state is None else aligned(initial_state)
+    others = (dense(weight), dense(bias), dense(keep), state)
     segments = -(-length // _SEGMENT)
     threads = min(_THREADS, -(-channels // 32) * 32)
     tiles = -(-channels // threads)
-    words = [batch, length, channels, int(silu), segments, _SEGMENT, tiles, *addresses(x, *others), *strides(x)]
+    words = [batch, length, channels, int(silu), segments, _SEGMENT, tiles, *narrow(weight, bias, keep)]
+    words += [*addresses(x, *others), *strides(x)]
     program = Program("conv.cu", (("SSM_TYPE", DTYPES[x.dtype]), ("SSM_WIDTH", width)))
     blocks = batch * segments * tiles
     return _Call(launcher, program, x, others, words, blocks, threads, tiles, batch * segments)

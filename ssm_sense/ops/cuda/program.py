@@ -67,8 +67,19 @@ def digest(program: Program, compiler: str, architecture: str) -> str:
 
 def aligned(tensor: Tensor) -> Tensor:
     """The tensor densely, in float32, on an address that vectors of 16 bytes can be read from."""
+    if tensor.dtype is torch.float32 and tensor.is_contiguous() and tensor.data_ptr() % 16 == 0:
+        return tensor
     tensor = tensor.to(torch.float32).contiguous()
     return tensor if tensor.data_ptr() % 16 == 0 else tensor.clone()
+
+
+def dense(tensor: Tensor | None) -> Tensor | None:
+    return tensor if tensor is None or tensor.is_contiguous() else tensor.contiguous()
+
+
+def narrow(*tensors: Tensor | None) -> list[int]:
+    """Whether they are half precision, as x is then too: kernels read either kind where an op takes both."""
+    return [int(tensor is not None and tensor.dtype is not torch.float32) for tensor in tensors]
 
 
 def rows(tensor: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from ssm_sense.ops.cuda.layout import (
     forward_shared_bytes,
     segments,
 )
-from ssm_sense.ops.cuda.program import DTYPES, Launcher, Program, addresses, aligned, rows, strides
+from ssm_sense.ops.cuda.program import DTYPES, Launcher, Program, addresses, aligned, dense, narrow, rows, strides
 from ssm_sense.ops.cuda.sums import Sums
 from ssm_sense.ops.lean import CHUNK
 
@@ -99,10 +99,10 @@ def _call(launcher: Launcher, given: _Inputs, dt_softplus: bool, layout: Layout,
         None if given.D is None else aligned(given.D),
         None if given.z is None else rows(given.z),
         None if given.dt_bias is None else aligned(given.dt_bias),
-        None if given.gate is None else aligned(given.gate),
-        None if given.keep is None else aligned(given.keep),
+        dense(given.gate),
+        dense(given.keep),
     )
-    sizes = [*x.shape, n, int(dt_softplus), count, each, layout.tiles]
+    sizes = [*x.shape, n, int(dt_softplus), count, each, layout.tiles, *narrow(given.gate, given.keep)]
     return _Call(launcher, _program(x, layout, gradient), layout, count, sizes, ready)
 
 

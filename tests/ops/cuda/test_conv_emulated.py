@@ -89,3 +89,10 @@ def test_every_output_is_written_and_the_order_of_threads_is_nothing(
 def test_wider_filters_than_the_kernels_hold(conv_inputs, emulator):
     with pytest.raises(ValueError, match=r"weight must have a width of at most 8 on CUDA, got W = 9"):
         emulator.causal_conv1d(**conv_inputs(1, 2, 3, 9, torch.float32))
+
+
+def test_a_filter_in_float32_beside_half_precision(conv_inputs, check):
+    inputs = conv_inputs(1, 40, 4, 4, torch.bfloat16)
+    for name in ("weight", "bias", "keep"):
+        inputs[name] = inputs[name].float()
+    check(inputs, 1e-2)

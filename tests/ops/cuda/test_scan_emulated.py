@@ -214,3 +214,9 @@ def test_blocks_shrink_to_the_shared_memory_there_is(scan_inputs, check, emulato
 def test_more_states_than_the_kernels_hold(scan_inputs, emulator):
     with pytest.raises(ValueError, match=r"A must have at most 256 states on CUDA, got N = 257"):
         emulator.selective_scan(**scan_inputs(1, 2, 3, 257, torch.float32))
+
+
+def test_gates_in_float32_beside_half_precision(scan_inputs, check):
+    inputs = scan_inputs(1, 40, 4, 16, torch.bfloat16)
+    inputs["gate"], inputs["keep"] = inputs["gate"].float(), inputs["keep"].float()
+    check(inputs, 1e-2)
