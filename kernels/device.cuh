@@ -46,18 +46,18 @@ DEVICE float fma(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 
 #if SSM_TYPE == 0
 using Value = float;
-DEVICE float load(const Value* at) { return *at; }
+DEVICE float widen(Value v) { return v; }
 DEVICE void store(Value* at, float v) { *at = v; }
 #elif SSM_TYPE == 1
 using Value = u16;
-DEVICE float load(const Value* at) { return __uint_as_float((u32)*at << 16); }
+DEVICE float widen(Value v) { return __uint_as_float((u32)v << 16); }
 DEVICE void store(Value* at, float v) {  // To nearest, ties to even; a NaN stays one.
   const u32 bits = __float_as_uint(v);
   *at = v != v ? (u16)(bits >> 16 | 0x40u) : (u16)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 #else
 using Value = u16;
-DEVICE float load(const Value* at) { return from_half(*at); }
+DEVICE float widen(Value v) { return from_half(v); }
 DEVICE void store(Value* at, float v) { *at = to_half(v); }
 #endif
 
@@ -68,6 +68,8 @@ DEVICE float divide(float a, float b) {
   const float quotient = a * inverse;
   return fma(fma(-b, quotient, a), inverse, quotient);
 }
+
+DEVICE float load(const Value* at) { return widen(*at); }
 
 // One of an array of floats, or of `Value`s if narrow: small inputs come in either.
 DEVICE float load_either(const void* from, i64 i, bool narrow) {

@@ -13,6 +13,26 @@ constexpr int FORWARD_THREADS = 128;
 // Blocks that must fit on a multiprocessor: what bounds the registers, which the compiler would otherwise all use.
 constexpr int FORWARD_BLOCKS = STATES > 8 ? 3 : STATES > 4 ? 4 : 5;
 
+// What a lane reads of its own steps, one exchange before it is needed, so that the wait for memory passes unseen.
+struct Ahead {
+  Value x[OWN], dt[OWN], z[OWN];
+};
+
+template <bool LOCAL>
+DEVICE void read_ahead(Ahead& ahead, const Scan& p, const Place& at, i64 start) {
+  const Value* const x = p.x + at.item * p.x_batch + at.channel;
+  const Value* const dt = p.dt + at.item * p.dt_batch + at.channel;
+  const Value* const z = p.z + at.item * p.z_batch + at.channel;
+#pragma unroll
+  for (int o = 0; o < OWN; ++o) {
+    const i64 t = start + at.lane * OWN + o;
+    const bool inside = at.valid && t < at.end;
+    ahead.x[o] = inside ? x[t * p.x_time] : Value(0);
+    ahead.dt[o] = inside ? dt[t * p.dt_time] : Value(0);
+    if (!LOCAL) ahead.z[o] = inside && p.z ? z[t * p.z_time] : Value(0);
+  }
+}
+
 // LOCAL: the segment's end begun at zero, the sum of its step sizes and the product of its keeps, without y.
 template <bool LOCAL>
 DEVICE void scan_forward(const Scan& p) {
@@ -31,12 +51,11 @@ DEVICE void scan_forward(const Scan& p) {
   const float bias = p.bias && at.valid ? p.bias[at.channel] : 0.0f;
   const i64 chunks = (p.length + CHUNK - 1) / CHUNK;
   const i64 row = at.item * p.length;  // Of dense (batch, length) arrays.
-  const Value* const x = p.x + at.item * p.x_batch + at.channel;
-  const Value* const dt = p.dt + at.item * p.dt_batch + at.channel;
-  const Value* const z = p.z + at.item * p.z_batch + at.channel;
   const Value* const B = p.B + at.item * p.B_batch;
   const Value* const C = p.C + at.item * p.C_batch;
   float exponent = 0, kept = 1;
+  Ahead ahead;
+  read_ahead<LOCAL>(ahead, p, at, at.begin);
 
 #pragma unroll 1
   for (i64 start = at.begin; start < at.end; start += TILE) {
@@ -56,21 +75,22 @@ DEVICE void scan_forward(const Scan& p) {
     }
 #pragma unroll 1
     for (int group = 0; group < TILE && start + group < at.end; group += STEPS) {
-      float x_own[OWN];
+      float x_own[OWN], z_own[OWN];
       Move own[OWN];
 #pragma unroll
       for (int o = 0; o < OWN; ++o) {
         const int step = group + at.lane * OWN + o;
         const i64 t = start + step;
         const bool inside = at.valid && t < at.end;
-        x_own[o] = inside ? load(x + t * p.x_time) : 0.0f;
-        const float raw = inside ? load(dt + t * p.dt_time) + bias : 0.0f;
-        const float size = inside ? step_size(raw, p.softplus) * tile_gate[step] : 0.0f;
+        x_own[o] = widen(ahead.x[o]);
+        if (!LOCAL) z_own[o] = widen(ahead.z[o]);
+        const float size = inside ? step_size(widen(ahead.dt[o]) + bias, p.softplus) * tile_gate[step] : 0.0f;
         own[o] = {size, size * x_own[o], tile_keep[step], 0.0f};
         if (LANES > 1) moves[(at.lane * OWN + o) * at.slots + at.slot] = own[o];
         if (LOCAL) exponent += size;
       }
       if (LANES > 1) __syncwarp();
+      read_ahead<LOCAL>(ahead, p, at, start + group + STEPS);
       float y[STEPS];
 #pragma unroll
       for (int i = 0; i < STEPS; ++i) {
@@ -93,7 +113,7 @@ DEVICE void scan_forward(const Scan& p) {
         const i64 t = start + group + at.lane * OWN + o;
         if (at.valid && t < at.end) {
           float out = fma(skip, x_own[o], y[o]);
-          if (p.z) out *= silu(load(z + t * p.z_time));
+          if (p.z) out *= silu(z_own[o]);
           store(p.y + (row + t) * p.channels + at.channel, out);
         }
       }
