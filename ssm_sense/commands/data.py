@@ -2,6 +2,9 @@
 
 import argparse
 import json
+import os
+import platform
+import shlex
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -13,12 +16,13 @@ from ssm_sense.errors import UserError
 def main(argv: list[str]) -> int:
     """Entry point; argv without the program's and the subcommand's names."""
     arguments = _parser().parse_args(argv)
+    arguments.command = shlex.join(["ssm-sense", "data", *argv])
     return int(arguments.run(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("ssm-sense data", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="check | score | export")
+    commands = parser.add_subparsers(required=True, metavar="check | score | export | bench")
     check = commands.add_parser("check", help="say what is there, missing and damaged, file by file")
     check.add_argument("folder", metavar="DIR", help="VSI-SUPER, VSI-590K or VSI-Bench: a folder, or its hub id")
     check.add_argument("--deep", action="store_true", help="decode every video to its end")
@@ -34,6 +38,13 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--stops", type=int, default=6, help="moments of each video that are asked about")
     export.add_argument("--seed", type=int, default=0, help="of the questions")
     export.set_defaults(run=_export)
+    bench = commands.add_parser("bench", help="measure rendering, decoding, encoding and memory on this machine")
+    bench.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder of data.json and data.md")
+    bench.add_argument("--minutes", type=float, default=60.0, help="of 720p to decode; figures are for an hour")
+    bench.add_argument("--frames", type=int, default=600, help="rendered, and encoded, for each figure")
+    bench.add_argument("--batch", type=int, default=32, help="frames encoded together")
+    bench.add_argument("--device", default="cpu", help="of the encoder")
+    bench.set_defaults(run=_bench)
     return parser
 
 
@@ -114,4 +125,24 @@ def _export(arguments: argparse.Namespace) -> int:
         raise UserError(f"--stops: expected 1 or more, got {arguments.stops}")
     counts = export(arguments.folder, arguments.stops, arguments.seed)
     print(f"wrote {arguments.folder / 'vsi_590k.jsonl'}: {json.dumps(counts)}")
+    return 0
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from ssm_sense.commands import bench_data
+    from ssm_sense.evaluate.run import commit_of
+
+    for name, least in (("minutes", 1 / 6), ("frames", 16), ("batch", 1)):
+        if getattr(arguments, name) < least:
+            raise UserError(f"--{name}: expected {least:g} or more, got {getattr(arguments, name)}")
+    conditions = {
+        "command": arguments.command,
+        "commit": commit_of(Path(__file__)),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "load_before": bench_data.load(),
+    }
+    rows = bench_data.measure(arguments.minutes, arguments.frames, arguments.batch, arguments.device)
+    conditions["load_after"] = bench_data.load()
+    print(bench_data.write(arguments.out, rows, conditions), end="")
     return 0

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ssm_sense.cli import USER_ERROR_STATUS, main
-from ssm_sense.data.video import write_video
+from ssm_sense.commands import bench_data
+from ssm_sense.data.video import VideoFile, write_video
 from ssm_sense.data.world.batch import jobs, render
 
 ROW = {"dataset": "scannet", "scene_name": "scene0001_00", "question_type": "object_counting", "question": "How many?"}
@@ -72,3 +73,32 @@ def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "vsi_590k.jsonl" in capsys.readouterr().out
     assert (tmp_path / "vsi_590k.jsonl").read_text().count("\n") > 3
     assert main(["data", "export", str(tmp_path), "--stops", "0"]) == USER_ERROR_STATUS
+
+
+def test_bench_writes_its_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_data, "SIDES", (32,))
+    monkeypatch.setattr(bench_data, "HEIGHT", 90)
+    monkeypatch.setattr(bench_data, "WIDTH", 160)
+    monkeypatch.setattr(bench_data, "CLIP_S", 2)
+    monkeypatch.setattr(bench_data, "SHORT_HOURS", 0.01)
+    monkeypatch.setattr(bench_data, "LONG_HOURS", 0.05)
+    options = ["--minutes", "0.5", "--frames", "16", "--batch", "4", "--out", str(tmp_path)]
+    assert main(["data", "bench", *options]) == 0
+    rows = json.loads((tmp_path / "data.json").read_text())["rows"]
+    assert len(rows) >= 6
+    assert all(row["value"] > 0 for row in rows)
+    table = (tmp_path / "data.md").read_text()
+    assert "| render 32 x 32 | ours, one core |" in table
+    assert capsys.readouterr().out == table
+    short, long = (row["value"] for row in rows if row["unit"] == "MiB")
+    assert long < 1.2 * short
+    assert main(["data", "bench", "--frames", "1"]) == USER_ERROR_STATUS
+
+
+def test_a_repeated_clip_is_as_long_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_data, "CLIP_S", 2)
+    video = VideoFile(bench_data.repeated(tmp_path / "a.mp4", 10 / 3600, 64, 96), 2)
+    assert video.duration_s == pytest.approx(10, abs=0.05)
+    assert [t_s for _, t_s in video] == [i / 2 for i in range(20)]
