@@ -36,16 +36,19 @@ print(frames, int(peak) * 1024)
 Row = dict[str, Any]
 
 
-def measure(minutes: float, frames: int, batch: int, device: str) -> list[Row]:
+def measure(minutes: float, frames: int, batch: int, device: str, encoder: str | None = None) -> list[Row]:
     """All figures: what is measured, of what, in which unit.
 
     minutes: of 720p to decode. frames: rendered, and encoded, for each figure. batch: frames encoded together.
+    encoder: a SigLIP checkpoint to measure as well, or its hub id.
     """
     rows = [rendering(side, frames) for side in SIDES]
     with tempfile.TemporaryDirectory() as folder:
         film = repeated(Path(folder) / "720p.mp4", minutes / 60, HEIGHT, WIDTH)
         rows += list(decoding(film, minutes))
         rows.append(encoding(frames, batch, device))
+        if encoder:
+            rows.append(encoding(frames, batch, device, encoder))
         rows += list(memory(Path(folder)))
     return rows
 
@@ -85,25 +88,30 @@ def decoding(film: Path, minutes: float) -> Iterator[Row]:
         yield {"figure": "read 1 h of 720p at 1 frame/s", "of": name, "value": seconds * 60 / minutes, "unit": "s"}
 
 
-def encoding(frames: int, batch: int, device: str) -> Row:
-    """Latents of the tiny encoder a second."""
+def encoding(frames: int, batch: int, device: str, encoder: str | None = None) -> Row:
+    """Latents a second, of the tiny encoder or of one that is given, which on a GPU runs in bfloat16."""
     import torch
 
     from ssm_sense import tiny
     from ssm_sense.vision.siglip import SiglipTower
 
-    tower = SiglipTower(str(tiny.folder() / "siglip"), layer=-1, pooling="average", grid=2).load().to(device)
+    on_gpu = device.startswith("cuda")
+    if encoder is None:
+        tower = SiglipTower(str(tiny.folder() / "siglip"), layer=-1, pooling="average", grid=2)
+    else:
+        tower = SiglipTower(encoder, dtype="bfloat16" if on_gpu else "float32")
+    tower = tower.load().to(device)
     pictures = torch.randint(0, 256, (batch, 224, 224, 3), dtype=torch.uint8)
-    tower.encode(pictures)
 
     def run() -> None:
         for _ in range(-(-frames // batch)):
             tower.encode(pictures)
-        if device.startswith("cuda"):
+        if on_gpu:
             torch.cuda.synchronize()
 
+    tower.encode(pictures)
     speed = -(-frames // batch) * batch / _timed(run)
-    of = f"tiny encoder, {device}, {torch.get_num_threads()} threads, {batch} at a time"
+    of = f"{encoder or 'tiny encoder'}, {device}, {torch.get_num_threads()} threads, {batch} at a time"
     return {"figure": "encode 224 x 224", "of": of, "value": speed, "unit": "frames/s"}
 
 

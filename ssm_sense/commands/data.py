@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--frames", type=int, default=600, help="rendered, and encoded, for each figure")
     bench.add_argument("--batch", type=int, default=32, help="frames encoded together")
     bench.add_argument("--device", default="cpu", help="of the encoder")
+    bench.add_argument("--encoder", metavar="DIR", help="a SigLIP checkpoint to measure as well, or its hub id")
     bench.set_defaults(run=_bench)
     return parser
 
@@ -142,7 +143,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         "cores": os.cpu_count(),
         "load_before": bench_data.load(),
     }
-    rows = bench_data.measure(arguments.minutes, arguments.frames, arguments.batch, arguments.device)
+    rows = bench_data.measure(arguments.minutes, arguments.frames, arguments.batch, arguments.device, arguments.encoder)
     conditions["load_after"] = bench_data.load()
     print(bench_data.write(arguments.out, rows, conditions), end="")
     return 0

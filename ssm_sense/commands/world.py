@@ -83,11 +83,16 @@ def _add_controls(render: argparse.ArgumentParser) -> None:
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(","))
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers such as 0.5,2, got {text!r}") from None
 
 
 def _range(text: str) -> tuple[int, int]:
     low, _, high = text.partition("-")
+    if not (low.isdecimal() and high.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected a range such as 5-20, got {text!r}")
     return int(low), int(high)
 
 

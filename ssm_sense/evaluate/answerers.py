@@ -25,6 +25,7 @@ class Asked:
     question: Question
     truth: Truth
     slot: tuple[str, int, float]
+    seen: "SeenByMinute"
 
     @property
     def number(self) -> float | None:
@@ -36,6 +37,29 @@ class Asked:
         """What is counted."""
         found = _COUNTED.search(self.question.text)
         return found[1] if found else None
+
+
+class SeenByMinute:
+    """How many things each whole minute of a stream shows, or the stream where it is shorter; worked out once."""
+
+    def __init__(self, truth: Truth) -> None:
+        self._truth = truth
+        self._counts: dict[str, list[int]] = {}
+
+    def counts(self, category: str) -> list[int]:
+        """Of a category, minute by minute."""
+        if category not in self._counts:
+            self._counts[category] = [
+                sum(self._truth.by_id[item].category == category for item in seen) for seen in self._minutes
+            ]
+        return self._counts[category]
+
+    @cached_property
+    def _minutes(self) -> list[set[int]]:
+        truth = self._truth
+        frames = max(1, round(min(CHUNK_S, truth.duration_s) * truth.fps))
+        spans = (truth.frames[i : i + frames] for i in range(0, len(truth.frames) - frames + 1, frames))
+        return [{i for frame in span for i, px in frame.visible.items() if px >= truth.rule.pixels} for span in spans]
 
 
 class Training:
@@ -58,8 +82,7 @@ class Training:
     @cached_property
     def a_chunk(self) -> float | None:
         """Mean count of what is asked about in a minute of its stream."""
-        chunks = {(id(other.truth), c): chunk_counts(other.truth, c) for other in self.asked if (c := other.category)}
-        counts = [n for other in self.asked if other.category for n in chunks[id(other.truth), other.category]]
+        counts = [n for other in self.asked if other.category for n in other.seen.counts(other.category)]
         return sum(counts) / len(counts) if counts else None
 
     @cached_property
@@ -179,17 +202,6 @@ def credit(answer: str, asked: Asked) -> float:
     if asked.number is not None and answer.isdigit():
         return mean_relative_accuracy(float(answer), asked.number)
     return robust(answer, asked.question.answer, asked.question.options).value
-
-
-def chunk_counts(truth: Truth, category: str) -> list[int]:
-    """How many of a category each whole minute of a stream shows, or the stream where it is shorter."""
-    frames = max(1, round(min(CHUNK_S, truth.duration_s) * truth.fps))
-    return [sum(truth.by_id[item].category == category for item in seen) for seen in _seen_by_chunk(truth, frames)]
-
-
-def _seen_by_chunk(truth: Truth, frames: int) -> list[set[int]]:
-    spans = (truth.frames[i : i + frames] for i in range(0, len(truth.frames) - frames + 1, frames))
-    return [{i for frame in span for i, px in frame.visible.items() if px >= truth.rule.pixels} for span in spans]
 
 
 def _option(question: Question, letter: str) -> list[str]:

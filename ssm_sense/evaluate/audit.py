@@ -18,7 +18,7 @@ from ssm_sense.data.world.mixture import mixture
 from ssm_sense.data.world.questions import questions
 from ssm_sense.data.world.truth import Truth
 from ssm_sense.errors import UserError
-from ssm_sense.evaluate.answerers import ANSWERERS, Asked, Training, credit
+from ssm_sense.evaluate.answerers import ANSWERERS, Asked, SeenByMinute, Training, credit
 from ssm_sense.metrics.interval import stream_mean
 
 MARGIN = 0.05
@@ -80,17 +80,19 @@ def audit(truths: Sequence[Truth], learn: Sequence[Truth] | None = None) -> list
 
 def asked_of(truth: Truth) -> list[Asked]:
     """The questions of a stream's own task; for a tour, the training mixture's at some moments."""
-    own = list(questions(truth))
+    own, minutes = list(questions(truth)), SeenByMinute(truth)
     if not own:
         rng, last = np.random.default_rng((truth.seed, 1)), len(truth.frames) - 1
         at = [truth.frames[round(last * (k + 1) / TOUR_STOPS)].t_s for k in range(TOUR_STOPS)]
         return [
-            Asked(q, truth, (q.kind, k, truth.duration_s)) for k, t_s in enumerate(at) for q in mixture(truth, t_s, rng)
+            Asked(q, truth, (q.kind, k, truth.duration_s), minutes)
+            for k, t_s in enumerate(at)
+            for q in mixture(truth, t_s, rng)
         ]
     seen: Counter[str] = Counter()
     out = []
     for question in own:
-        out.append(Asked(question, truth, (question.kind, seen[question.kind], truth.duration_s)))
+        out.append(Asked(question, truth, (question.kind, seen[question.kind], truth.duration_s), minutes))
         seen[question.kind] += 1
     return out
 

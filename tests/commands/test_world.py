@@ -76,3 +76,17 @@ def test_controls_reach_the_truth(tmp_path: Path) -> None:
     controls = Truth.load(tmp_path / "1mins" / "00000000.json").controls
     expected = Controls("cut", "flash", 1, pan="slow", rate=(1.0, 2.0), count_range=(5, 9))
     assert controls == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--rate", "a,b"], "expected numbers such as 0.5,2, got 'a,b'"),
+        (["--count-range", "5"], "expected a range such as 5-20, got '5'"),
+        (["--revisit", "3"], "invalid choice"),
+    ],
+)
+def test_wrong_controls_are_told(option: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["world", "render", "--out", "nowhere", "--minutes", "1", *option])
+    assert message in capsys.readouterr().err

@@ -100,7 +100,7 @@ def test_jsonl(tmp_path: Path) -> None:
     turns = [{"from": "human", "value": "<image>\nHow many?\nA. one\nB. two"}, {"from": "gpt", "value": "B"}]
     row = json.dumps({"conversations": turns, "question_type": "count", "video": "scannet/a.mp4"})
     content = (row + "\n").encode() * 5
-    fine, refused = survive(tmp_path / TABLE, content, 700, lambda: VSI590K(tmp_path))
+    fine, refused = survive(tmp_path / TABLE, content, 500, lambda: VSI590K(tmp_path))
     assert min(fine, refused) > 10
 
 
@@ -125,8 +125,8 @@ def test_zip(tmp_path: Path) -> None:
             for file in sorted((folder / "10mins").rglob("*"), reverse=True):
                 file.rmdir() if file.is_dir() else file.unlink()
 
-    _, refused = survive(path, path.read_bytes(), 800, read)
-    assert refused > 200
+    _, refused = survive(path, path.read_bytes(), 500, read)
+    assert refused > 100
     assert {p.name for p in tmp_path.iterdir()} == {"set"}
     assert {p.name for p in folder.iterdir()} <= {"10mins.zip", "10mins"}
 
@@ -147,8 +147,8 @@ def test_safetensors_and_their_index(tmp_path: Path) -> None:
         assert latents.ndim == 3
         assert len(latents) == len(seconds)
 
-    fine, refused = survive(shard, content, 600, read)
-    assert min(fine, refused) > 30
+    fine, refused = survive(shard, content, 400, read)
+    assert min(fine, refused) > 20
     shard.write_bytes(content)
     survive(index, index.read_bytes(), 200, read)
 

@@ -22,7 +22,7 @@ from ssm_sense.data.world.truth import (
 )
 from ssm_sense.errors import UserError
 from ssm_sense.evaluate import answerers
-from ssm_sense.evaluate.answerers import Asked, Training, chunk_counts
+from ssm_sense.evaluate.answerers import Asked, SeenByMinute, Training
 from ssm_sense.evaluate.audit import Finding, asked_of, audit, read_truths, refused, table
 
 POSE = Pose(0, 0, 1.5, 0, 0)
@@ -107,8 +107,8 @@ def test_few_streams_are_no_proof() -> None:
 def test_chunks_count_again_what_they_see_again() -> None:
     truth = counting(0, 2, 120, "box")
     always = replace(truth, frames=tuple(replace(f, visible={0: 500, 1: 100}) for f in truth.frames))
-    assert chunk_counts(always, "box") == [1, 1]
-    assert chunk_counts(always, "ball") == [0, 0]
+    assert SeenByMinute(always).counts("box") == [1, 1]
+    assert SeenByMinute(always).counts("ball") == [0, 0]
     train = Training([a for a in asked_of(always) if a.question.kind == "vsc"])
     (asked,) = train.asked
     assert answerers.chunk_and_sum(train, asked) == "2"
@@ -118,7 +118,7 @@ def test_a_word_is_guessed_by_its_share(truth_of_a_tour: Truth) -> None:
     asked = [a for a in asked_of(truth_of_a_tour) if a.question.kind == "room_now"]
     train = Training(asked)
     assert train.chance(asked[0]) == 1
-    other = Asked(replace(asked[0].question, answer="garage"), truth_of_a_tour, asked[0].slot)
+    other = Asked(replace(asked[0].question, answer="garage"), truth_of_a_tour, asked[0].slot, asked[0].seen)
     assert train.chance(other) == 0
     assert answerers.density_times_time(train, other) is None
 
