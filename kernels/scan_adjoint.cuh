@@ -14,12 +14,9 @@ constexpr int PRODUCTS = HALF * STATES;
 constexpr int PRODUCTS_HELD = PRODUCTS > CHANNELS ? PRODUCTS / CHANNELS : 1;
 constexpr int PRODUCT_SHARERS = CHANNELS > PRODUCTS ? CHANNELS / PRODUCTS : 1;
 
-// What a lane knows of a step of its own.
-struct Step {
-  float x, raw, delta, gate, r, grad, z;
-  Move move;
-  i64 t;
-  bool inside;
+// A step's inputs as they lie in memory, zero beyond the end.
+struct Raw {
+  Value x, dt, grad, z;
 };
 
 // Where the inputs of this block's channels lie.
@@ -37,33 +34,27 @@ DEVICE Inputs inputs_of(const Scan& p, const Place& at) {
           p.bias && at.valid ? p.bias[at.channel] : 0.0f};
 }
 
-// Step `first + own` of a chunk that begins at `start`; beyond the end every number is such that nothing moves.
-DEVICE Step read_step(const Scan& p, const Place& at, const Inputs& in, const float* gates, const float* keeps,
-                      i64 start, int step, bool with_gradient) {
-  Step own;
-  own.t = start + step;
-  own.inside = at.valid && own.t < at.end;
-  own.x = own.inside ? load(in.x + own.t * p.x_time) : 0.0f;
-  own.raw = own.inside ? load(in.dt + own.t * p.dt_time) + in.bias : 0.0f;
-  own.delta = own.inside ? step_size(own.raw, p.softplus) : 0.0f;
-  own.gate = gates[step];
-  own.grad = with_gradient && own.inside ? load(in.grad + own.t * p.grad_time) : 0.0f;
-  own.z = with_gradient && p.z && own.inside ? load(in.z + own.t * p.z_time) : 0.0f;
-  own.r = p.z ? own.grad * silu(own.z) : own.grad;
-  const float size = own.delta * own.gate;
-  own.move = {size, size * own.x, keeps[step], own.r};
-  return own;
+DEVICE Raw read_raw(const Scan& p, const Place& at, const Inputs& in, i64 t) {
+  const bool inside = at.valid && t < at.end;
+  Raw raw;
+  raw.x = inside ? in.x[t * p.x_time] : Value(0);
+  raw.dt = inside ? in.dt[t * p.dt_time] : Value(0);
+  raw.grad = inside ? in.grad[t * p.grad_time] : Value(0);
+  raw.z = inside && p.z ? in.z[t * p.z_time] : Value(0);
+  return raw;
 }
 
-// The steps of a round that this lane looks after, and their moves for all lanes of the channel.
-DEVICE void read_round(Step (&own)[OWNED], Move* moves, const Scan& p, const Place& at, const Inputs& in,
-                       const float* gates, const float* keeps, i64 start, int first, bool with_gradient) {
-  __syncwarp();
-#pragma unroll
-  for (int o = 0; o < OWNED; ++o) {
-    const int step = at.lane / SHARERS * OWNED + o;
-    own[o] = read_step(p, at, in, gates, keeps, start, first + step, with_gradient);
-    moves[step * at.slots + at.slot] = own[o].move;
+// The moves of a chunk that begins at `start`, each worked out by one lane for all lanes of the channel:
+// [CHUNK][slots]. Beyond the end they are such that nothing moves.
+DEVICE void read_moves(Move* moves, const Scan& p, const Place& at, const Inputs& in, const float* gates,
+                       const float* keeps, i64 start) {
+#pragma unroll 4
+  for (int step = at.lane; step < CHUNK; step += LANES) {
+    const Raw raw = read_raw(p, at, in, start + step);
+    const bool inside = at.valid && start + step < at.end;
+    const float size = inside ? step_size(widen(raw.dt) + in.bias, p.softplus) * gates[step] : 0.0f;
+    const float grad = widen(raw.grad);
+    moves[step * at.slots + at.slot] = {size, size * widen(raw.x), keeps[step], p.z ? grad * silu(widen(raw.z)) : grad};
   }
   __syncwarp();
 }
@@ -75,7 +66,7 @@ KERNEL __launch_bounds__(BACKWARD_THREADS, 1) ssm_adjoint_ends(const Scan p) {
   float* const tile_C = shared;
   float* const gates = tile_C + CHUNK * PADDED;
   float* const keeps = gates + CHUNK;
-  Move* const moves = (Move*)(keeps + CHUNK);  // [ROUND][slots]
+  Move* const moves = (Move*)(keeps + CHUNK);  // [CHUNK][slots]
   const Inputs in = inputs_of(p, at);
   const i64 row = at.item * p.length;
   float rates[STATES], adjoint[STATES];
@@ -91,13 +82,12 @@ KERNEL __launch_bounds__(BACKWARD_THREADS, 1) ssm_adjoint_ends(const Scan p) {
     stage_scalars(gates, p.gate, p.gate_narrow, row, start, at.end, CHUNK);
     stage_scalars(keeps, p.keep, p.keep_narrow, row, start, at.end, CHUNK);
     __syncthreads();
+    read_moves(moves, p, at, in, gates, keeps, start);
 #pragma unroll 1
     for (int first = CHUNK - ROUND; first >= 0; first -= ROUND) {
-      Step own[OWNED];
-      read_round(own, moves, p, at, in, gates, keeps, start, first, true);
 #pragma unroll
       for (int i = ROUND - 1; i >= 0; --i) {
-        const Move move = moves[i * at.slots + at.slot];
+        const Move move = moves[(first + i) * at.slots + at.slot];
         float c[STATES];
         load_row(c, tile_C + (first + i) * PADDED, at.lane);
 #pragma unroll

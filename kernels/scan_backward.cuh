@@ -28,10 +28,12 @@ KERNEL __launch_bounds__(BACKWARD_THREADS, 1) ssm_scan_gradient(const Scan p) {
   float* const gates = tile_C + CHUNK * PADDED;
   float* const keeps = gates + CHUNK;
   float* const saved = keeps + CHUNK;                            // [ROUNDS][STATES][threads]
-  Move* const moves = (Move*)(saved + ROUNDS * STATES * blockDim.x);  // [ROUND][slots]
+  // Of A's states, once a chunk, and of D and the bias: [STATES + 2][threads].
+  Sum* const totals = (Sum*)(saved + ROUNDS * STATES * blockDim.x) + threadIdx.x;
+  Move* const moves = (Move*)(totals - threadIdx.x + (STATES + 2) * blockDim.x);  // [CHUNK][slots]
   // Of each warp: the products of B and of C [ROUND][PADDED], those of gate and keep [ROUND].
   constexpr int SUMS = 2 * ROUND * PADDED + 2 * ROUND;
-  float* const sums = (float*)(moves + ROUND * at.slots);
+  float* const sums = (float*)(moves + CHUNK * at.slots);
   float* const own_sums = sums + warp * SUMS;
 
   const Inputs in = inputs_of(p, at);
@@ -40,11 +42,10 @@ KERNEL __launch_bounds__(BACKWARD_THREADS, 1) ssm_scan_gradient(const Scan p) {
   const i64 part_row = (at.item * p.tiles + at.tile) * p.length;  // Of (batch, tiles, length) arrays.
   const bool scalars = p.part_gate || p.part_keep;
   float rates[STATES], adjoint[STATES];
-  Sum sum_A[STATES], sum_D = {0, 0}, sum_bias = {0, 0};
   load_rates(rates, p, at);
   load_states(adjoint, p.leaving + at.region * p.channels * p.n, p, at);
 #pragma unroll
-  for (int r = 0; r < STATES; ++r) sum_A[r] = {0, 0};
+  for (int r = 0; r < STATES + 2; ++r) totals[r * blockDim.x] = {0, 0};
 
 #pragma unroll 1
   for (i64 start = at.begin + (at.end - 1 - at.begin) / CHUNK * CHUNK; start >= at.begin; start -= CHUNK) {
@@ -54,6 +55,7 @@ KERNEL __launch_bounds__(BACKWARD_THREADS, 1) ssm_scan_gradient(const Scan p) {
     stage_scalars(gates, p.gate, p.gate_narrow, row, start, at.end, CHUNK);
     stage_scalars(keeps, p.keep, p.keep_narrow, row, start, at.end, CHUNK);
     __syncthreads();
+    read_moves(moves, p, at, in, gates, keeps, start);
     const int rounds = at.end - start < CHUNK ? (int)((at.end - start + ROUND - 1) / ROUND) : ROUNDS;
     {
       float h[STATES];
@@ -69,25 +71,27 @@ KERNEL __launch_bounds__(BACKWARD_THREADS, 1) ssm_scan_gradient(const Scan p) {
 #pragma unroll
         for (int r = 0; r < STATES; ++r) saved[(round * STATES + r) * blockDim.x + threadIdx.x] = h[r];
         if (round == rounds - 1) break;
-        Step own[OWNED];
-        read_round(own, moves, p, at, in, gates, keeps, start, round * ROUND, false);
 #pragma unroll
         for (int i = 0; i < ROUND; ++i) {
           float b[STATES];
           load_row(b, tile_B + (round * ROUND + i) * PADDED, at.lane);
-          advance(h, rates, b, moves[i * at.slots + at.slot]);
+          advance(h, rates, b, moves[(round * ROUND + i) * at.slots + at.slot]);
         }
       }
     }
 
-    float chunk_A[STATES], chunk_D = 0, chunk_bias = 0;
+    float chunk_A[STATES];
 #pragma unroll
     for (int r = 0; r < STATES; ++r) chunk_A[r] = 0;
 #pragma unroll 1
     for (int round = rounds - 1; round >= 0; --round) {
       const int first = round * ROUND;
-      Step own[OWNED];
-      read_round(own, moves, p, at, in, gates, keeps, start, first, true);
+      // Each lane finishes the gradients of its own steps; what it needs for them is read before the long part.
+      Raw own[OWNED];
+#pragma unroll
+      for (int o = 0; o < OWNED; ++o) {
+        own[o] = read_raw(p, at, in, start + first + at.lane / SHARERS * OWNED + o);
+      }
 
       // The states before every step of the round, and its decays.
       float h[ROUND + 1][STATES], decay[ROUND][STATES], y[ROUND];
@@ -99,7 +103,7 @@ KERNEL __launch_bounds__(BACKWARD_THREADS, 1) ssm_scan_gradient(const Scan p) {
 #pragma unroll
         for (int j = 0; j < HALF; ++j) {
           const int i = half * HALF + j;
-          const Move move = moves[i * at.slots + at.slot];
+          const Move move = moves[(first + i) * at.slots + at.slot];
           float b[STATES], c[STATES];
           load_row(b, tile_B + (first + i) * PADDED, at.lane);
 #pragma unroll
@@ -122,7 +126,7 @@ KERNEL __launch_bounds__(BACKWARD_THREADS, 1) ssm_scan_gradient(const Scan p) {
 #pragma unroll
         for (int j = HALF - 1; j >= 0; --j) {
           const int i = half * HALF + j;
-          const Move move = moves[i * at.slots + at.slot];
+          const Move move = moves[(first + i) * at.slots + at.slot];
           float b[STATES], c[STATES];
           load_row(b, tile_B + (first + i) * PADDED, at.lane);
           load_row(c, tile_C + (first + i) * PADDED, at.lane);
@@ -151,21 +155,25 @@ KERNEL __launch_bounds__(BACKWARD_THREADS, 1) ssm_scan_gradient(const Scan p) {
 #pragma unroll
       for (int o = 0; o < OWNED; ++o) {
         const int i = at.lane / SHARERS * OWNED + o;
-        const Step& step = own[o];
-        const float grad_size = fma(step.x, pull_B[o], step.move.keep * path_A[o] * LN2);
-        if (step.inside && owner) {
-          const i64 place = (row + step.t) * p.channels + at.channel;
-          const float grad_delta = grad_size * step.gate;
-          const float grad_raw = p.softplus ? grad_delta * sigmoid(step.raw) : grad_delta;
-          store(p.grad_x + place, fma(in.skip, step.r, step.move.size * pull_B[o]));
+        const i64 t = start + first + i;
+        const Move move = moves[(first + i) * at.slots + at.slot];
+        const bool inside = at.valid && t < at.end;
+        const float x = widen(own[o].x), z = widen(own[o].z), raw = widen(own[o].dt) + in.bias;
+        const float grad_size = fma(x, pull_B[o], move.keep * path_A[o] * LN2);
+        if (inside && owner) {
+          const i64 place = (row + t) * p.channels + at.channel;
+          const float grad_delta = grad_size * gates[first + i];
+          const float grad_raw = p.softplus ? grad_delta * sigmoid(raw) : grad_delta;
+          store(p.grad_x + place, fma(in.skip, move.pull, move.size * pull_B[o]));
           store(p.grad_dt + place, grad_raw);
-          if (p.z) store(p.grad_z + place, step.grad * fma(in.skip, step.x, y[o]) * silu_slope(step.z));
-          chunk_D = fma(step.r, step.x, chunk_D);
-          chunk_bias += grad_raw;
+          if (p.z) store(p.grad_z + place, widen(own[o].grad) * fma(in.skip, x, y[o]) * silu_slope(z));
+          add(totals[STATES * blockDim.x], move.pull * x);
+          add(totals[(STATES + 1) * blockDim.x], grad_raw);
         }
         if (scalars) {
-          const float of_gate = sum_lanes<CHANNELS, LANES>(step.inside ? grad_size * step.delta : 0.0f);
-          const float of_keep = sum_lanes<CHANNELS, LANES>(step.inside ? path[o] : 0.0f);
+          const float delta = step_size(raw, p.softplus);
+          const float of_gate = sum_lanes<CHANNELS, LANES>(inside ? grad_size * delta : 0.0f);
+          const float of_keep = sum_lanes<CHANNELS, LANES>(inside ? path[o] : 0.0f);
           if (owner && threadIdx.x % 32 < LANES) {
             own_sums[2 * ROUND * PADDED + i] = of_gate;
             own_sums[2 * ROUND * PADDED + ROUND + i] = of_keep;
@@ -191,16 +199,15 @@ KERNEL __launch_bounds__(BACKWARD_THREADS, 1) ssm_scan_gradient(const Scan p) {
       __syncthreads();
     }
 #pragma unroll
-    for (int r = 0; r < STATES; ++r) add(sum_A[r], chunk_A[r]);
-    add(sum_D, chunk_D);
-    add(sum_bias, chunk_bias);
+    for (int r = 0; r < STATES; ++r) add(totals[r * blockDim.x], chunk_A[r]);
   }
 
   float grad_A[STATES];
 #pragma unroll
-  for (int r = 0; r < STATES; ++r) grad_A[r] = sum_A[r].total;
+  for (int r = 0; r < STATES; ++r) grad_A[r] = totals[r * blockDim.x].total;
   store_states(p.part_A + at.region * p.channels * p.n, grad_A, p, at);
-  const float grad_D = sum_lanes<LANES, 1>(sum_D.total), grad_bias = sum_lanes<LANES, 1>(sum_bias.total);
+  const float grad_D = sum_lanes<LANES, 1>(totals[STATES * blockDim.x].total);
+  const float grad_bias = sum_lanes<LANES, 1>(totals[(STATES + 1) * blockDim.x].total);
   if (at.valid && at.lane == 0) {
     if (p.part_D) p.part_D[at.region * p.channels + at.channel] = grad_D;
     if (p.part_bias) p.part_bias[at.region * p.channels + at.channel] = grad_bias;

@@ -97,14 +97,15 @@ def forward_shared_bytes(layout: Layout) -> int:
 
 def adjoint_shared_bytes(layout: Layout) -> int:
     """Of ``ssm_adjoint_ends``."""
-    return 4 * (CHUNK * layout.lanes * layout.states + 2 * CHUNK) + 16 * 4 * layout.channels
+    return 4 * (CHUNK * layout.lanes * layout.states + 2 * CHUNK) + 16 * CHUNK * layout.channels
 
 
 def backward_shared_bytes(layout: Layout) -> int:
-    """Of ``ssm_scan_gradient``: a chunk's B, C, gate and keep, states before each round, moves, sums of every warp."""
+    """Of ``ssm_scan_gradient``: a chunk's B, C, gate, keep and moves, states and totals by thread, sums by warp."""
     padded, rounds = layout.lanes * layout.states, CHUNK // 4
-    floats = 2 * CHUNK * padded + 2 * CHUNK + rounds * layout.states * layout.threads
-    return 4 * floats + 16 * 4 * layout.channels + 4 * (layout.threads // 32) * (8 * padded + 8)
+    by_thread = rounds * layout.states + 2 * (layout.states + 2)
+    floats = 2 * CHUNK * padded + 2 * CHUNK + by_thread * layout.threads
+    return 4 * floats + 16 * CHUNK * layout.channels + 4 * (layout.threads // 32) * (8 * padded + 8)
 
 
 def _expect_states(n: int) -> int:
