@@ -219,7 +219,7 @@ class _Watch:
         self._usual_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
         present: Presentation | None = None
         # What declares its length begins anew with the times that it had, anything else with times of its own.
-        anchored = whole_s is not None and self._zero is not None
+        anchored = self._held is None or (whole_s is not None and self._zero is not None)
         for picture in self._pictures(container):
             if present is None:
                 present = Presentation(picture, stream.codec_context.sample_aspect_ratio or Fraction(1), self._size)
@@ -228,7 +228,7 @@ class _Watch:
                     raise _Lost(f"declares {present.size} pixels")
             time_s = None if picture.pts is None else Fraction(picture.pts) * (stream.time_base or Fraction(0))
             begins = self._clock(time_s, anchored)
-            anchored = True
+            anchored = anchored or time_s is not None
             if begins is None:
                 continue
             yield from self._show(begins)
@@ -236,14 +236,20 @@ class _Watch:
             self._seen_at = time.monotonic()
 
     def _clock(self, time_s: Fraction | None, anchored: bool) -> Fraction | None:
-        """Seconds of the stream at which a picture begins; None for one that is older than the one on show."""
-        wall = Fraction(time.monotonic() - self._seen_at).limit_denominator(1000)
+        """Seconds of the stream at which a picture begins; None for one that is older than the one on show.
+
+        time_s: by the source's own clock, which the first pictures of an RTSP stream do not tell. anchored: whether
+        that clock goes on from the pictures before.
+        """
         if self._held is None:
-            self._zero = time_s or Fraction(0)
+            self._zero = time_s
             return Fraction(0)
-        on_show = self._held[1]
-        if time_s is None or self._zero is None:
-            return on_show + wall
+        on_show, usual = self._held[1], Fraction(self._usual_s).limit_denominator(1000)
+        wall = max(Fraction(time.monotonic() - self._seen_at).limit_denominator(1000), usual)
+        if time_s is None:
+            return on_show + (usual if anchored and usual else wall)
+        if self._zero is None:
+            self._zero = time_s - on_show - usual
         begins = time_s - self._zero
         if not anchored or begins < on_show - Fraction(BACKWARD_S):
             if anchored:
