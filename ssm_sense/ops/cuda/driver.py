@@ -2,7 +2,8 @@
 
 import ctypes
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -30,6 +31,7 @@ class Driver:
     def __init__(self) -> None:
         self._functions: dict[tuple[int, Program, str], Any] = {}
         self._modules: dict[tuple[int, Program], Any] = {}
+        self._contexts: dict[int, Any] = {}
         self._lock = threading.Lock()
 
     def filling(self, device: torch.device) -> int:
@@ -48,21 +50,35 @@ class Driver:
         words: Sequence[int],
         device: torch.device,
     ) -> None:
-        if torch.cuda.current_device() != device.index:
-            with torch.cuda.device(device):
-                return self.launch(program, kernel, grid, threads, shared_bytes, words, device)
-        function = self._functions.get((device.index, program, kernel))
-        if function is None:
-            function = self._load(program, kernel, device)
         call = (ctypes.c_int64 * len(words))(*words)
         arguments = (ctypes.c_void_p * 1)(ctypes.addressof(call))  # The driver copies what it points to.
         stream = torch.cuda.current_stream(device).cuda_stream
         driver = nvrtc.bindings("driver")
-        result = driver.cuLaunchKernel(
-            function, *grid, 1, threads, 1, 1, shared_bytes, stream, ctypes.addressof(arguments), 0
-        )
+        with self._current(driver, device):
+            function = self._functions.get((device.index, program, kernel))
+            if function is None:
+                function = self._load(program, kernel, device)
+            result = driver.cuLaunchKernel(
+                function, *grid, 1, threads, 1, 1, shared_bytes, stream, ctypes.addressof(arguments), 0
+            )
         nvrtc.checked(f"launching {kernel} on {device}, grid {grid}, {threads} threads", result)
-        return None
+
+    @contextmanager
+    def _current(self, driver: Any, device: torch.device) -> Iterator[None]:
+        """The device's context, which torch uses, on this thread: a thread may have another one, or none yet."""
+        context = self._contexts.get(device.index)
+        if context is None:
+            place = nvrtc.checked(f"finding {device}", driver.cuDeviceGet(device.index))
+            context = nvrtc.checked(f"the context of {device}", driver.cuDevicePrimaryCtxRetain(place))
+            self._contexts[device.index] = context
+        if int(nvrtc.checked("the current context", driver.cuCtxGetCurrent())) == int(context):
+            yield
+            return
+        nvrtc.checked(f"entering the context of {device}", driver.cuCtxPushCurrent(context))
+        try:
+            yield
+        finally:
+            driver.cuCtxPopCurrent()
 
     def _load(self, program: Program, kernel: str, device: torch.device) -> Any:
         if torch.cuda.is_current_stream_capturing():

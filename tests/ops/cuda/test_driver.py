@@ -1,7 +1,6 @@
 """The way to the driver, with stand-ins for it and for torch's view of the devices: what is passed, when, where."""
 
 import ctypes
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -21,9 +20,29 @@ class StandIn:
 
     def __init__(self):
         self.calls = []
-        self.current = 0
+        self.contexts = [100]
         self.capturing = False
         self.status = 0
+
+    def cuDeviceGet(self, ordinal):
+        return 0, ordinal
+
+    def cuDevicePrimaryCtxRetain(self, place):
+        return 0, 100 + place
+
+    def cuCtxGetCurrent(self):
+        return 0, self.contexts[-1]
+
+    def cuCtxPushCurrent(self, context):
+        self.contexts.append(context)
+        return (0,)
+
+    def cuCtxPopCurrent(self):
+        return 0, self.contexts.pop()
+
+    @property
+    def current(self):
+        return self.contexts[-1] - 100
 
     def cuModuleLoadData(self, code):
         self.calls.append(("load", self.current, code))
@@ -49,12 +68,6 @@ def device(monkeypatch):
     """Two devices, of different generations."""
     stand_in = StandIn()
 
-    @contextmanager
-    def on(device):
-        before, stand_in.current = stand_in.current, device.index
-        yield
-        stand_in.current = before
-
     properties = [
         SimpleNamespace(major=9, minor=0, multi_processor_count=132, shared_memory_per_block_optin=227 << 10),
         SimpleNamespace(major=8, minor=0, multi_processor_count=108, shared_memory_per_block_optin=163 << 10),
@@ -63,8 +76,6 @@ def device(monkeypatch):
     monkeypatch.setattr(nvrtc, "compiled", lambda program, target: f"{program.file} for {target}".encode())
     monkeypatch.setattr(nvrtc, "architecture", lambda major, minor: f"sm_{major}{minor}")
     monkeypatch.setattr(driver, "_properties", properties.__getitem__)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: stand_in.current)
-    monkeypatch.setattr(torch.cuda, "device", on)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=77 + device.index))
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: stand_in.capturing)
     return stand_in
@@ -91,7 +102,14 @@ def test_each_device_has_a_module_of_its_own_and_is_current_when_it_launches(dev
         (1, b"conv.cu for sm_80"),
     ]
     assert [(call[1], call[6]) for call in device.calls if call[0] == "launch"] == [(0, 77), (1, 78), (1, 78), (0, 77)]
-    assert device.current == 0
+    assert device.contexts == [100]
+
+
+def test_a_thread_without_a_context_gets_it_for_the_launch(device):
+    device.contexts = [0]
+    _launch(driver.Driver(), 1)
+    assert [call[1] for call in device.calls if call[0] in ("load", "launch")] == [1, 1]
+    assert device.contexts == [0]
 
 
 def test_loading_while_a_graph_is_captured_is_explained(device):
