@@ -11,8 +11,9 @@
     needle, paste                    odd objects for single frames, standing in the room or pasted over
     controls, script, crowd, light   what is changed on purpose: transitions, revisits, numbers, decoys
     stream                           a recipe's poses, pictures and truth
-    truth, questions, mixture, captions
-    film, batch, tables, clips       videos with their truth, many of them, VSI-SUPER's tables, clips of them
+    truth, questions, mixture, captions, bench      bench: VSI-Bench's question types
+    film, batch, tables, clips, export              videos with their truth, many of them, VSI-SUPER's and VSI-590K's
+                                     tables, clips of them
     sheet                            contact sheets
 
     stream = compose(Recipe("tour", "train", seed=7, minutes=2, size=128))
