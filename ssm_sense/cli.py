@@ -22,6 +22,7 @@ TRAINING = {
 COMMANDS = {
     "stream": "watch a video file and answer questions while it runs",
     "evaluate": "run a memory policy over a dataset and write rows.jsonl",
+    "calibrate": "pick the event threshold and the write gate on validation streams",
     "report": "turn rows.jsonl into tables, figures and one HTML page",
     "world": "render indoor walkthroughs with exact truth",
     "data": "check datasets, score answers, export rendered sets",
@@ -32,7 +33,7 @@ COMMANDS = {
 }
 """Subcommands of our own, each `ssm_sense.commands.<name>:main(argv) -> int`."""
 
-RECURRENT = {*TRAINING, "stream", "evaluate", "demo", "bench"}
+RECURRENT = {*TRAINING, "stream", "evaluate", "calibrate", "demo", "bench"}
 """Those that run the recurrence, and say so once if it runs slowly for want of its native kernels."""
 
 USER_ERROR_STATUS = 2

@@ -4,8 +4,10 @@ config.yaml         model and vision tower as class paths with arguments
 model.safetensors   everything trained but the language model
 vision/             the frozen tower, as `SiglipTower` reads it
 llm/, tokenizer/    the language model, as `CausalLM` reads it
+calibration.json    what `ssm-sense calibrate` picked and on what; a readable copy of what model.safetensors says
 """
 
+import json
 import shutil
 from collections.abc import Mapping
 from importlib.resources import files
@@ -14,15 +16,17 @@ from typing import Any
 
 import yaml
 from jsonargparse import ArgumentParser
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from ssm_sense.errors import UserError
 from ssm_sense.memory.answering import AnsweringModel
+from ssm_sense.state import write_whole
 from ssm_sense.stream import Session
 from ssm_sense.vision.siglip import SiglipTower
 
 _LANGUAGE = "language."
+_WEIGHTS, _CALIBRATION = "model.safetensors", "calibration.json"
 
 
 def save_folder(
@@ -43,7 +47,8 @@ def save_folder(
     config = {"model": _without_paths(model_config), "vision": _without_paths(vision_config)}
     model.language.save(folder)
     weights = {k: v.detach().contiguous().cpu() for k, v in model.state_dict().items() if not k.startswith(_LANGUAGE)}
-    save_file(weights, folder / "model.safetensors")
+    save_file(weights, folder / _WEIGHTS)
+    (folder / _CALIBRATION).unlink(missing_ok=True)
     shutil.copytree(vision.folder, folder / "vision", dirs_exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
@@ -77,7 +82,7 @@ def load_model(folder: Path) -> tuple[AnsweringModel, SiglipTower]:
         built = parser.instantiate_classes(parser.parse_object(config))
         model: AnsweringModel = built.model
         model.load()
-        weights = load_file(folder / "model.safetensors")
+        weights = load_file(folder / _WEIGHTS)
         found = model.load_state_dict(weights, strict=False)
     except UserError:
         raise
@@ -87,6 +92,45 @@ def load_model(folder: Path) -> tuple[AnsweringModel, SiglipTower]:
     if wrong:
         raise UserError(f"{folder}: model.safetensors does not fit config.yaml: {', '.join(wrong[:3])}")
     return model.eval(), built.vision.load()
+
+
+def store_calibration(folder: Path, threshold: float, centre: float, record: Mapping[str, Any]) -> None:
+    """Give a model on disk another τ and centre of the gate, and say what they were picked on.
+
+    model.safetensors is written anew with both values and the record in its header, so that a kill at any moment
+    leaves the old values with the old record or the new ones with the new; every other tensor keeps its bytes.
+
+    Args:
+        folder: of a model whose policy is a `SurprisePolicy`.
+        threshold, centre: of that policy.
+        record: JSON values.
+
+    Raises:
+        UserError: for a folder that holds no such model.
+    """
+    path = folder / _WEIGHTS
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = dict(file.metadata() or {})
+        weights = load_file(path)
+        for name, value in (("policy.threshold", threshold), ("policy.centre", centre)):
+            weights[name] = weights[name].new_tensor(value)
+    except (SafetensorError, OSError, KeyError) as error:
+        raise UserError(f"{folder}: expected a model with a surprise policy ({error})") from error
+    text = json.dumps(dict(record), indent=2)
+    write_whole(path, lambda partial: save_file(weights, partial, {**header, "calibration": text}))
+    write_whole(folder / _CALIBRATION, lambda partial: partial.write_text(text + "\n", encoding="utf-8"))
+
+
+def read_calibration(folder: Path) -> dict[str, Any] | None:
+    """What `store_calibration` recorded beside the values that model.safetensors holds; None if nobody calibrated."""
+    path = folder / _WEIGHTS
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("calibration")
+        return None if text is None else json.loads(text)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path}: damaged or missing ({error})") from error
 
 
 def default() -> Path:

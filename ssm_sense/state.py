@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -86,16 +86,9 @@ class State(Mapping[str, Tensor]):
 
     def save(self, path: str | Path, metadata: Mapping[str, object] | None = None) -> None:
         """Write a safetensors file, whole or not at all: a kill at any moment leaves the old file or the new one."""
-        path = Path(path)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         header = {"format": _FORMAT, "metadata": json.dumps(dict(metadata or {}))}
-        try:
-            save_file({k: v.detach().contiguous().cpu() for k, v in self._tensors.items()}, partial, header)
-            with open(partial, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        tensors = {k: v.detach().contiguous().cpu() for k, v in self._tensors.items()}
+        write_whole(Path(path), lambda partial: save_file(tensors, partial, header))
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> "State":
@@ -118,3 +111,28 @@ class State(Mapping[str, Tensor]):
                 return cls(tensors), json.loads(header["metadata"])
         except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
             raise UserError(f"{path}: damaged state file ({error})") from error
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a file that appears under its name whole, in place of the old one, or not at all.
+
+    The file is on disk before it gets its name, and the name before this returns, so that neither a kill nor a
+    power cut at any moment leaves anything but the old file or the new one.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        _force_to_disk(partial)
+        os.replace(partial, path)
+        if os.name == "posix":  # elsewhere a folder cannot be opened
+            _force_to_disk(path.absolute().parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _force_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

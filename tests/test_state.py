@@ -1,5 +1,11 @@
 """State is a value: it joins, splits, saves and loads without loss, and says what is wrong with a bad file."""
 
+import itertools
+import multiprocessing
+import random
+import time
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -95,3 +101,27 @@ def test_only_tensors_are_held() -> None:
 def test_select_takes_streams() -> None:
     chosen = example().sub("event").select(torch.tensor([1]))
     assert chosen["0.ssm"].shape == (1, 3, 4)
+
+
+def _write_forever(path: Path) -> None:
+    for turn in itertools.count():
+        State({"h": torch.full((250_000,), float(turn)), "turn": torch.tensor(turn)}).save(path, {"turn": turn})
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path) -> None:
+    """The old state or the new one, its metadata with it; a moment is a random time within a few writes."""
+    path = tmp_path / "s.safetensors"
+    fork, moments, found = multiprocessing.get_context("fork"), random.Random(0), []
+    for _ in range(25):
+        writer = fork.Process(target=_write_forever, args=(path,))
+        writer.start()
+        while not path.is_file():
+            time.sleep(0.001)
+        time.sleep(0.03 * moments.random())
+        writer.kill()
+        writer.join()
+        state, metadata = State.load_with_metadata(path)
+        assert state["turn"] == metadata["turn"]
+        assert torch.equal(state["h"], torch.full((250_000,), float(state["turn"])))
+        found.append(metadata["turn"])
+    assert len(set(found)) > 1

@@ -1,9 +1,10 @@
 """Clips and a session in, rows.jsonl and frames.jsonl out: one stateful pass a clip, resumable clip by clip.
 
-run     RunInfo: what produced a row
-folder  RunFolder: the files of a run, committed clip by clip
-watch   evaluate: the pass itself
-audit   how far one comes who never looks, by the blind answerers of `answerers`
+run        RunInfo: what produced a row
+folder     RunFolder: the files of a run, committed clip by clip
+watch      evaluate: the pass itself
+calibrate  τ and the gate's centre, picked in the closed loop
+audit      how far one comes who never looks, by the blind answerers of `answerers`
 """
 
 from ssm_sense.evaluate.folder import RunFolder
