@@ -11,6 +11,7 @@ from torch import Tensor
 from ssm_sense.data.clip import Question
 from ssm_sense.errors import UserError
 from ssm_sense.memory.policy import Answer, Policy
+from ssm_sense.memory.registered import Readings, ReadsEvents, Running
 from ssm_sense.state import State
 from ssm_sense.vision.tower import VisionTower
 
@@ -40,11 +41,12 @@ class Session:
         self.memory, self.vision = memory, vision
         self.t_s = -float("inf")
         self.frames = 0
+        self.registered: list[Running] = []
 
     def reset(self) -> None:
-        """Begin a new stream."""
+        """Begin a new stream; questions that were registered for the old one are forgotten with it."""
         self.memory.reset()
-        self.t_s, self.frames = -float("inf"), 0
+        self.t_s, self.frames, self.registered = -float("inf"), 0, []
 
     def feed(self, frames: Tensor, seconds: Sequence[float] | Tensor) -> list[FrameReport]:
         """Watch frames in order of time.
@@ -76,17 +78,54 @@ class Session:
         return [self._observe(one, float(t_s), 0.0) for one, t_s in zip(latents, seconds, strict=True)]
 
     def _observe(self, latents: Tensor, t_s: float, seeing_ms: float) -> FrameReport:
+        before = self.memory.state if self.registered and isinstance(self.memory, ReadsEvents) else None
         begun = time.perf_counter()
         seen = self.memory.observe(latents, None, t_s)
         ms = seeing_ms + (time.perf_counter() - begun) * 1e3
         self.t_s, self.frames = t_s, self.frames + 1
+        if seen.boundary:
+            self.registered = [self._updated(one, before) for one in self.registered]
         return FrameReport(t_s, seen.surprise, seen.gate, seen.boundary, self.memory.nbytes, ms)
 
     def ask(self, question: Question | str, options: Sequence[str] = ()) -> Answer:
         """Answer a question now. Asking changes nothing: the stream goes on as if nobody had asked."""
         if isinstance(question, str):
-            question = Question(question, "", max(self.t_s, 0.0), "asked", tuple(options))
+            question = self._worded(question, options)
         return self.memory.read(question.prompt, question.options)
+
+    def register(self, question: Question | str, options: Sequence[str] = ()) -> int:
+        """Let a question stand from now on; returns its number.
+
+        At every event boundary it is put to the whole memory, which is its running answer (`registered[number]`), and
+        to the event that just ended, as that stood before the reset. Nothing of this changes the memory. The questions
+        are saved and loaded with the session; each costs the same however long the stream.
+        """
+        if isinstance(question, str):
+            question = self._worded(question, options)
+        self.registered.append(Running(question.prompt, tuple(question.options)))
+        return len(self.registered) - 1
+
+    def readings(self, number: int) -> Readings:
+        """Both readings of a registered question now: from the whole memory, and event by event in sum.
+
+        The event in progress is counted in both, as if it ended here; it stays in progress.
+        """
+        one = self.registered[number]
+        whole = self.memory.read(one.prompt, one.options)
+        if not isinstance(self.memory, ReadsEvents):
+            return Readings(whole, None, one.events, one.unread)
+        if self.frames:
+            one = one.ended(self.memory.read_event(self.memory.state, one.prompt, one.options))
+        return Readings(whole, one.total, one.events, one.unread)
+
+    def _updated(self, one: Running, before: State | None) -> Running:
+        """A running answer after a boundary, given the memory's state before the frame that began the new event."""
+        if before is not None and isinstance(self.memory, ReadsEvents):
+            one = one.ended(self.memory.read_event(before, one.prompt, one.options))
+        return one._replace(latest=self.memory.read(one.prompt, one.options), at_s=self.t_s)
+
+    def _worded(self, text: str, options: Sequence[str]) -> Question:
+        return Question(text, "", max(self.t_s, 0.0), "asked", tuple(options))
 
     @property
     def nbytes(self) -> int:
@@ -94,8 +133,12 @@ class Session:
         return self.memory.nbytes
 
     def save(self, path: str | Path) -> None:
-        """Write what the memory holds, so that `load` can go on from here, in this process or another."""
-        metadata = {"memory": type(self.memory).__name__, "t_s": self.t_s, "frames": self.frames}
+        """Write what the memory holds, so that `load` can go on from here, in this process or another.
+
+        A kill at any moment leaves the old file or the new one.
+        """
+        kind, registered = type(self.memory).__name__, [one.plain() for one in self.registered]
+        metadata = {"memory": kind, "t_s": self.t_s, "frames": self.frames, "registered": registered}
         State(self.memory.state_dict()).save(path, metadata)
 
     def load(self, path: str | Path) -> None:
@@ -104,8 +147,11 @@ class Session:
         kind = type(self.memory).__name__
         if metadata.get("memory") != kind:
             raise UserError(f"{path}: expected a session of {kind}, found one of {metadata.get('memory')}")
+        saved = metadata.get("registered", [])
         try:
+            registered = [Running.from_plain(one) for one in saved] if isinstance(saved, list) else []
             self.memory.load_state_dict(dict(state))
         except ValueError as error:
             raise UserError(f"{path}: {error}") from error
+        self.registered = registered
         self.t_s, self.frames = float(str(metadata["t_s"])), int(str(metadata["frames"]))

@@ -1,5 +1,8 @@
 """A session: feeding is the same however it is cut, saved and resumed streams go on, bad input is refused whole."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from ssm_sense.data.clip import Question
 from ssm_sense.errors import UserError
 from ssm_sense.memory.blind import Blind
 from ssm_sense.model import SsmSense
+from ssm_sense.state import State
 from ssm_sense.stream import Session
 from ssm_sense.vision.tower import VisionTower
 
@@ -77,6 +81,104 @@ def test_a_saved_stream_goes_on_to_the_bit(session: Session, model: SsmSense, tm
     other.feed(frames[cut:], range(cut, 40))
     got = other.memory.state_dict()
     assert all(torch.equal(got[k], want[k]) for k in want)
+
+
+_GO_ON = """
+import json, sys, torch
+from pathlib import Path
+from ssm_sense.state import State
+from ssm_sense.stream import Session
+torch.set_num_threads(1)
+folder = Path(sys.argv[1])
+model = torch.load(folder / "model.pt", weights_only=False)
+latents = torch.load(folder / "latents.pt")
+for cut in map(int, sys.argv[2:]):
+    session = Session(model.memory(), None)
+    session.load(folder / f"{cut}.safetensors")
+    session.observe(latents[cut:], range(cut, len(latents)))
+    State(session.memory.state_dict()).save(folder / f"{cut}.end.safetensors")
+    answer = session.ask("which room", ["A. kitchen", "B. bedroom"])
+    print(json.dumps([session.readings(0), session.registered[0].plain(), answer]))
+"""
+
+
+def test_a_stream_cut_anywhere_goes_on_in_a_new_process_to_the_bit(session: Session, tmp_path: Path) -> None:
+    """Saved here, continued there: state, answers with likelihoods and running answers are the uncut ones."""
+    latents = session.vision.encode(film(40))
+    cuts = [1, 6, 23, 39]
+    torch.save(session.memory.model, tmp_path / "model.pt")
+    torch.save(latents, tmp_path / "latents.pt")
+    session.register("how many chairs")
+    for t in range(40):
+        if t in cuts:
+            session.save(tmp_path / f"{t}.safetensors")
+        session.observe(latents[t : t + 1], [t])
+    want = [session.readings(0), session.registered[0].plain(), session.ask("which room", OPTIONS)]
+    assert session.registered[0].events > 2
+    command = [sys.executable, "-c", _GO_ON, str(tmp_path), *map(str, cuts)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert [json.loads(line) for line in lines] == [json.loads(json.dumps(want))] * len(cuts)
+    for cut in cuts:
+        end = State.load(tmp_path / f"{cut}.end.safetensors")
+        assert end.keys() == session.memory.state.keys()
+        assert all(torch.equal(end[k], session.memory.state[k]) for k in end)
+
+
+def test_a_registered_question_keeps_a_running_answer(session: Session, model: SsmSense) -> None:
+    """At every boundary: the whole memory is asked after the frame, the event that ended as it stood before it."""
+    model.language.generate = lambda prefix, prompt: str(int(prefix.abs().sum() * 100) % 10)
+    frames = film(40)
+    session.feed(frames, range(40))
+    silent = {k: v.clone() for k, v in session.memory.state_dict().items()}
+    session.reset()
+    number = session.register("how many chairs")
+    assert session.registered[number].latest is None
+    whole, ended = None, []
+    for t in range(40):
+        before = session.memory.state
+        (report,) = session.feed(frames[t : t + 1], [t])
+        if report.boundary:
+            whole = (session.ask("how many chairs"), t)
+            ended.append(int(session.memory.read_event(before, session.registered[number].prompt).text))
+    one = session.registered[number]
+    assert len(ended) > 2
+    assert (one.latest, one.at_s) == whole
+    assert (one.total, one.events, one.unread) == (sum(ended), len(ended), 0)
+    now = session.readings(number)
+    assert now.episode == session.ask("how many chairs")
+    assert now.events == len(ended) + 1
+    assert now.per_event == sum(ended) + int(session.memory.read_event(session.memory.state, one.prompt).text)
+    assert session.registered[number] == one
+    assert all(torch.equal(session.memory.state_dict()[k], silent[k]) for k in silent)
+
+
+def test_registered_questions_cost_what_they_cost_and_are_saved(
+    session: Session, model: SsmSense, tmp_path: Path
+) -> None:
+    session.register("how many chairs")
+    session.register(Question("which room is this", "", 0.0, "asked", tuple(OPTIONS)))
+    sizes = set()
+    for chunk in range(3):
+        session.feed(film(30), np.arange(30) + 30.0 * chunk)
+        session.save(tmp_path / "s.safetensors")
+        sizes.add((tmp_path / "s.safetensors").stat().st_size // 512)
+    assert len(sizes) == 1
+    other = Session(model.memory(), Squares())
+    other.load(tmp_path / "s.safetensors")
+    assert other.registered == session.registered
+    assert other.registered[1].latest.text in "AB"
+    other.reset()
+    assert other.registered == []
+
+
+def test_a_memory_without_events_has_one_reading(language) -> None:
+    blind = Session(Blind(language, 32, 12).memory(), Squares())
+    blind.register("how many chairs")
+    blind.feed(film(3), range(3))
+    now = blind.readings(0)
+    assert (now.per_event, now.events) == (None, 0)
+    assert now.episode == blind.ask("how many chairs")
 
 
 def test_ten_thousand_frames_cost_what_ten_cost(session: Session) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ssm_sense.stream import Session
 
 TASKS = ("vsr", "vsc", "vsc-streaming")
-POLICIES = ("model", "nosense", "nosense-ahead")
+POLICIES = ("model", "model-per-event", "nosense", "nosense-ahead")
 SCORERS = ("robust-1", "official", "official-streaming")
 
 _DESCRIPTION = """\
@@ -85,14 +85,21 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
 
 def open_policy(policy: str, model: str) -> "Session":
     """The session of a model folder, or of a baseline that takes only a SigLIP with both towers."""
-    from ssm_sense.folder import load_session
+    from ssm_sense.folder import load_model, load_session
     from ssm_sense.memory.nosense import NoSense, NoSenseAhead
+    from ssm_sense.memory.per_event import PerEventMemory
     from ssm_sense.memory.similarity import SimilarityReader
+    from ssm_sense.model import SsmSense
     from ssm_sense.stream import Session
     from ssm_sense.vision.siglip_text import SiglipTextTower
 
     if policy == "model":
         return load_session(Path(model))
+    if policy == "model-per-event":
+        loaded, vision = load_model(Path(model))
+        if not isinstance(loaded, SsmSense):
+            raise UserError(f"--policy {policy}: expected a model with event states, got {type(loaded).__name__}")
+        return Session(PerEventMemory(loaded), vision)
     tower = SiglipTextTower(model).load()
     reader = SimilarityReader(tower)
     return Session(NoSenseAhead(reader) if policy == "nosense-ahead" else NoSense(reader), tower)
@@ -134,7 +141,12 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--model", required=True, metavar="DIR", help="a model folder; for NoSense a SigLIP checkpoint or hub id")
     add("--data", type=Path, required=True, metavar="DIR", help="VSI-SUPER-Recall, -Count, or a rendered world")
     add("--out", type=Path, required=True, metavar="DIR", help="where the rows go; several runs may share it")
-    add("--policy", choices=POLICIES, default="model", help="default: what the model folder holds")
+    add(
+        "--policy",
+        choices=POLICIES,
+        default="model",
+        help="default: what the model folder holds; -per-event adds up counts",
+    )
     add("--task", choices=TASKS, nargs="+", help="kinds of question; default: all there are, in one pass a video")
     add("--minutes", type=float, nargs="+", metavar="M", help="lengths of video; default: all there are")
     add("--fps", type=float, default=1.0, help="frames to watch a second; default: %(default)g")

@@ -47,6 +47,12 @@ class RecurrentMemory:
         """Answer from the state; asking changes no byte of it."""
         return answer(self.model.language, self.model.tokens(self.state), prompt, options)
 
+    @torch.inference_mode()
+    def read_event(self, state: State, prompt: str, options: Sequence[str] = ()) -> Answer:
+        """Answer as if the event in progress in ``state``, one of this memory's, were all that was ever seen."""
+        alone = State.join({"episode": self.model.episode.alone(state.sub("episode"))})
+        return answer(self.model.language, self.model.tokens(State({**state, **alone})), prompt, options)
+
     def state_dict(self) -> Mapping[str, Tensor]:
         """The recurrent state."""
         return dict(self.state)

@@ -90,6 +90,10 @@ class Episode(nn.Module):
         _, after = self._mix(last.unsqueeze(1), last.new_ones(last.shape[0], 1), state)
         return after.replace(last=last)
 
+    def alone(self, state: State) -> State:
+        """A copy that remembers no event but the one in progress."""
+        return self.initial_state(state["last"].shape[0]).replace(last=state["last"])
+
     def read(self, state: State, probes_RD: Tensor) -> Tensor:
         """What R learned probes read from the state, each by one step with gate 0: (B, R, P, D)."""
         streams, probes = state["last"].shape[0], probes_RD.shape[0]

@@ -12,8 +12,9 @@ import torch
 from ssm_sense.commands import evaluate as command
 from ssm_sense.data.video import write_video
 from ssm_sense.errors import UserError
-from ssm_sense.memory.blind import BlindMemory
+from ssm_sense.memory.blind import Blind, BlindMemory
 from ssm_sense.memory.nosense import NoSenseAhead
+from ssm_sense.memory.per_event import PerEventMemory
 from ssm_sense.memory.policy import Answer, Observation
 from ssm_sense.memory.recurrent import RecurrentMemory
 from ssm_sense.metrics.score import SCORERS
@@ -142,11 +143,20 @@ def test_policies_have_the_names_that_figures_use():
     names = {
         RecurrentMemory: "ours",
         BlindMemory: "blind",
+        PerEventMemory: "per_event",
         NoSenseAhead: "nosense_ahead",
         FrameCounterMemory: "frame_counter",
     }
     for memory, name in names.items():
         assert command.policy_label(memory.__new__(memory)) == name
+
+
+def test_the_per_event_reading_is_a_policy_of_its_own(model, language, monkeypatch):
+    monkeypatch.setattr("ssm_sense.folder.load_model", lambda folder: (model, GreyVision()))
+    assert isinstance(command.open_policy("model-per-event", "somewhere").memory, PerEventMemory)
+    monkeypatch.setattr("ssm_sense.folder.load_model", lambda folder: (Blind(language, 32, 12), GreyVision()))
+    with pytest.raises(UserError, match="expected a model with event states, got Blind"):
+        command.open_policy("model-per-event", "somewhere")
 
 
 def test_its_scorers_are_those_there_are():
