@@ -1,7 +1,7 @@
 // A CUDA block on one core: every thread is a fiber that runs until a barrier or a shuffle. Included before a .cu file.
 //
-// Shared memory is as large as the launch asks for, full of NaN, with a guard behind it. Threads run in either order, so
-// that a missing barrier shows as a difference. A barrier that not every thread reaches is an error.
+// Shared memory is as large as the launch asks for, full of NaN, with a guard behind it. Threads run in two very
+// different orders, so that a missing barrier shows as a difference. A barrier that some never reach is an error.
 #pragma once
 #include <setjmp.h>
 #include <ucontext.h>
@@ -73,31 +73,43 @@ inline void start() {
   _longjmp(scheduler, 1);
 }
 
-// One block; false if its threads wait for each other for ever.
+// A thread runs until it has to wait, or ends.
+inline void run_thread(int thread) {
+  Fiber& fiber = fibers[thread];
+  if (fiber.done) return;
+  running = thread;
+  threadIdx = {(unsigned)thread, 0, 0};
+  if (_setjmp(scheduler)) return;
+  if (fiber.started) _longjmp(fiber.resume, 1);
+  fiber.started = true;
+  ucontext_t context;
+  getcontext(&context);
+  context.uc_stack.ss_sp = fiber.stack.data();
+  context.uc_stack.ss_size = STACK;
+  context.uc_link = nullptr;
+  makecontext(&context, start, 0);
+  setcontext(&context);
+}
+
+// One block; false if its threads wait for each other for ever. Either all threads in turn, a little each; or,
+// reversed, the last warp as far as it gets before the one before it may begin.
 inline bool run_block(int threads, bool reversed) {
-  for (int left = threads; left;) {
+  for (;;) {
     const long before = progress;
-    for (int i = 0; i < threads; ++i) {
-      running = reversed ? threads - 1 - i : i;
-      Fiber& fiber = fibers[running];
-      if (fiber.done) continue;
-      threadIdx = {(unsigned)running, 0, 0};
-      if (!_setjmp(scheduler)) {
-        if (fiber.started) _longjmp(fiber.resume, 1);
-        fiber.started = true;
-        ucontext_t context;
-        getcontext(&context);
-        context.uc_stack.ss_sp = fiber.stack.data();
-        context.uc_stack.ss_size = STACK;
-        context.uc_link = nullptr;
-        makecontext(&context, start, 0);
-        setcontext(&context);
-      }
-      if (fibers[running].done) --left;
+    if (!reversed) {
+      for (int i = 0; i < threads; ++i) run_thread(i);
     }
-    if (left && progress == before) return false;
+    for (int warp = threads / 32 - 1; reversed && warp >= 0; --warp) {
+      for (long here = -1; here != progress;) {
+        here = progress;
+        for (int lane = 31; lane >= 0; --lane) run_thread(warp * 32 + lane);
+      }
+    }
+    bool ended = true;
+    for (int i = 0; i < threads; ++i) ended = ended && fibers[i].done;
+    if (ended) return true;
+    if (progress == before) return false;
   }
-  return true;
 }
 
 // 0: done, 1: threads waited for each other for ever, 2: a write behind the end of shared memory.
