@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "model": MODELS,
     # Sessions are asked questions, which `data.clip` defines.
     "stream": MODELS | {"data"},
+    "streams": MODELS | {"stream", "data"},
     "folder": MODELS | {"stream"},
     "boundaries": BASE | {"nn", "metrics"},
     "evaluate": MODELS | {"stream", "data", "metrics"},
