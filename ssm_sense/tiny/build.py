@@ -42,9 +42,8 @@ def build_language(
 
     hidden: Q. max_tokens: the longest sequence that its positions are meant for.
     meanings: texts to embeddings (n, Q), such as a SigLIP's text tower gives. Each word's embedding then begins as the
-        meaning of the text "a <word>", scaled to the usual norm, so that things seen and their names lie close
-        together before anything is learned: what a pretrained language model brings, and a random one lacks.
-        Everything else is random.
+        meaning of the text "a <word>", so that things seen and their names lie close together before anything is
+        learned. Everything else is random. Embeddings begin with norm 1, about that of pretrained models.
     They load through the same code as the real ones: `CausalLM(str(folder / "llm")).load()`.
     """
     tokenizer = build_tokenizer(folder / "tokenizer", vocabulary)
@@ -64,15 +63,14 @@ def build_language(
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(seed)
         model = Qwen2ForCausalLM(config)
+    embeddings = cast(nn.Embedding, model.get_input_embeddings()).weight.data
     if meanings is not None:
         words = {token: i for token, i in tokenizer.get_vocab().items() if token.isalpha()}
         given = meanings([f"a {word}" for word in words])
         if given.shape != (len(words), hidden):
             raise ValueError(f"meanings: expected embeddings ({len(words)}, {hidden}), got {tuple(given.shape)}")
-        with torch.no_grad():
-            embeddings = cast(nn.Embedding, model.get_input_embeddings()).weight
-            usual = embeddings.norm(dim=1).mean()
-            embeddings[list(words.values())] = F.normalize(given - given.mean(0), dim=1) * usual
+        embeddings[list(words.values())] = given - given.mean(0)
+    embeddings.copy_(F.normalize(embeddings, dim=1))
     model.save_pretrained(folder / "llm")
 
 

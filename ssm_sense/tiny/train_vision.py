@@ -21,8 +21,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, SiglipModel
 
+from ssm_sense import pretrained
 from ssm_sense.data.world import mixture
 from ssm_sense.data.world.names import ROOM_KINDS
+from ssm_sense.errors import UserError
 from ssm_sense.tiny.build import new_siglip, save_siglip
 from ssm_sense.tiny.corpus import PER_ROOM, Pictures, read_corpus, render_corpus
 from ssm_sense.tiny.probe import FILLED_PIXELS, SEEN_PIXELS, pixels_of_pictures, probe_patches, probe_texts
@@ -46,7 +48,7 @@ Cycle = tuple[int, float]
 class Matcher(nn.Module):
     """A SigLIP, and for its patches a temperature and bias of their own; these serve the training alone.
 
-    Biases begin near the log-odds of the labels: one text in ten or so is true of a picture, one in fifty of a patch.
+    Biases begin near the log-odds of the labels: one in fifty of the texts of things is true of a patch.
     """
 
     def __init__(self, siglip: SiglipModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -54,7 +56,6 @@ class Matcher(nn.Module):
         self.siglip = siglip
         self.patch_scale = nn.Parameter(torch.tensor(math.log(10.0)))
         self.patch_bias = nn.Parameter(torch.tensor(-4.0))
-        nn.init.constant_(siglip.logit_bias, -3.0)
         length = siglip.text_model.config.max_position_embeddings
         self.ids = tokenizer(list(TEXTS), padding="max_length", max_length=length, return_tensors="pt").input_ids
 
@@ -126,13 +127,26 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 def optimizer_of(matcher: Matcher) -> torch.optim.AdamW:
     """Weight decay on matrices alone; temperatures and biases, which have far to go, learn ten times as fast."""
     quick = [matcher.siglip.logit_scale, matcher.siglip.logit_bias, matcher.patch_scale, matcher.patch_bias]
-    rest = [p for p in matcher.parameters() if all(p is not q for q in quick)]
+    rest = [p for p in matcher.parameters() if p.requires_grad and all(p is not q for q in quick)]
     groups = [
         {"params": [p for p in rest if p.ndim > 1], "weight_decay": 0.05, "factor": 1.0},
         {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0, "factor": 1.0},
         {"params": quick, "weight_decay": 0.0, "factor": 10.0},
     ]
     return torch.optim.AdamW(groups, betas=(0.9, 0.95))
+
+
+def begin(tokenizer: PreTrainedTokenizerBase, start: Path | None, seed: int) -> SiglipModel:
+    """A random SigLIP, or that of folder `start`, whose text tower stays as it is, and so the space of its texts."""
+    if start is None:
+        siglip = new_siglip(tokenizer, text_length=TEXT_LENGTH, seed=seed)
+        nn.init.constant_(siglip.logit_bias, -3.0)
+        return siglip
+    if tokenizer.get_vocab() != pretrained.load_tokenizer(start, str(start.parent / "tokenizer")).get_vocab():
+        raise UserError(f"{start}: expected a SigLIP of the same vocabulary as today's world; train one from nothing")
+    siglip = pretrained.load(SiglipModel, start, "float32").train()
+    siglip.text_model.requires_grad_(False)
+    return siglip
 
 
 def train(
@@ -210,6 +224,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--held-out-houses", type=int, default=12, help="of the validation split (default: 12)")
     cycles = "1600:1.5e-3,900:1e-3"
     parser.add_argument("--cycles", type=read_cycles, default=cycles, help=f"STEPS:RATE,… (default: {cycles})")
+    parser.add_argument("--start", type=Path, metavar="SIGLIP", help="go on from this folder's; its texts stay")
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after so many, to be resumed (default: 60)")
     parser.add_argument("--batch", type=int, default=96, help="pictures a step (default: 96)")
     parser.add_argument("--seed", type=int, default=0)
@@ -227,7 +242,7 @@ def main(argv: list[str] | None = None) -> int:
         # Its shades and textures are new to the model as well.
         held_out = read_corpus(corpus, "val", args.held_out_houses, args.per_room)
         tokenizer = build_tokenizer(args.out / "tokenizer", vocabulary())
-        matcher = Matcher(new_siglip(tokenizer, text_length=TEXT_LENGTH, seed=args.seed), tokenizer)
+        matcher = Matcher(begin(tokenizer, args.start, args.seed), tokenizer)
         batches = Batches(train_set, args.batch, args.seed)
         steps = train(matcher, batches, args.cycles, args.minutes, args.out / "checkpoint.pt", progress)
     save_siglip(matcher.siglip, args.out / "siglip")
