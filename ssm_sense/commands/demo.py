@@ -4,14 +4,21 @@ Every step leaves files that the next run finds, so an interrupted demo goes on 
 """
 
 import argparse
+import json
 import shlex
-from dataclasses import dataclass
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from ssm_sense.errors import UserError
+
+if TYPE_CHECKING:
+    from ssm_sense.data.clip import Clip
 
 CONSOLE = Console(stderr=True)
 POLICIES = ("ours", "sliding_window", "blind")
@@ -57,12 +64,13 @@ def main(argv: list[str]) -> int:
     command = shlex.join(["ssm-sense", "demo", *argv])
     _render(out, arguments.seed)
     _extract(out)
-    _build_language(out)
     for policy in POLICIES:
         _fit(out, arguments.configs, policy, arguments.steps)
     for policy in POLICIES:
         _evaluate(out, policy, arguments.seed, command)
+    _evaluate_nosense(out, arguments.seed, command)
     _compare_surprise(out)
+    _key_frames(out)
     _report(out)
     return 0
 
@@ -108,27 +116,17 @@ def _vision_folder() -> Path:
     return tiny.folder() / "siglip"
 
 
-def _build_language(out: Path) -> None:
-    if (out / "language" / "llm" / "config.json").is_file():
-        return
-    from ssm_sense.data.world.mixture import vocabulary
-    from ssm_sense.tiny import build_language
-    from ssm_sense.vision import SiglipTextTower
-
-    tower = SiglipTextTower(str(_vision_folder())).load()
-    build_language(out / "language", vocabulary(), layers=2, meanings=tower.embed_texts)
-
-
 def _fit(out: Path, configs: Path, policy: str, steps: int) -> None:
     folder = model_folder(out, policy)
     if (folder / "config.yaml").is_file():
         return
+    from ssm_sense import tiny
     from ssm_sense.lit import cli
 
     _step(f"Training {policy}: {steps} steps")
     runs = out / "runs" / policy
     last = runs / "checkpoints" / "last.ckpt"
-    language = str(out / "language" / "llm")
+    language = tiny.folder() / "language" / "llm"
     overrides = {
         "trainer.max_steps": steps,
         "trainer.default_root_dir": runs,
@@ -147,16 +145,56 @@ def _fit(out: Path, configs: Path, policy: str, steps: int) -> None:
 
 
 def _evaluate(out: Path, policy: str, seed: int, command: str) -> None:
-    from ssm_sense.data.world.clips import rendered_clips
     from ssm_sense.evaluate import RunInfo, evaluate
     from ssm_sense.folder import load_session
 
     _step(f"Evaluating {policy} on unseen houses")
     folder = model_folder(out, policy)
-    session = load_session(folder)
-    clips = [clip for videos in TESTS for clip in rendered_clips(out / "videos" / videos.name, videos.stops)]
     run = RunInfo.here(policy, policy, seed, str(folder), command=command)
-    evaluate(clips, session, out / "rows", run)
+    evaluate(_clips(out, TESTS), load_session(folder), out / "rows", run)
+
+
+def _evaluate_nosense(out: Path, seed: int, command: str) -> None:
+    """The benchmark's own tasks answered by single frames' likeness to texts; it has no answer to the easy kinds."""
+    from ssm_sense.commands.evaluate import TASKS, open_policy
+    from ssm_sense.evaluate import RunInfo, evaluate
+
+    _step("Evaluating NoSense, which needs no training")
+    folder = str(_vision_folder())
+    clips = [
+        replace(clip, questions=tuple(q for q in clip.questions if q.kind in TASKS))
+        for clip in _clips(out, [videos for videos in TESTS if videos.task != "tour"])
+    ]
+    run = RunInfo.here("nosense", "nosense", seed, folder, command=command)
+    evaluate(clips, open_policy("nosense", folder), out / "rows", run)
+
+
+def _clips(out: Path, sets: Sequence[Videos]) -> "list[Clip]":
+    from ssm_sense.data.world.clips import rendered_clips
+
+    return [clip for videos in sets for clip in rendered_clips(out / "videos" / videos.name, videos.stops)]
+
+
+def _key_frames(out: Path) -> None:
+    """Pictures of the longest video where ours found that an event began, for the report."""
+    from PIL import Image
+
+    folder = out / "rows" / "keyframes"
+    (clip,) = _clips(out, TESTS[-1:])
+    if (folder / clip.name).is_dir():
+        return
+    with open(out / "rows" / "frames.jsonl") as lines:
+        frames = [frame for frame in map(json.loads, lines) if (frame["run"], frame["clip"]) == ("ours", clip.name)]
+    begun = {frame["t_s"] for frame in frames if frame["boundary"]}
+    partial = folder.with_name("keyframes.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for image, t_s in clip.frames:
+        if t_s in begun:
+            path = partial / clip.name / f"{t_s:06.1f}s.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+    if partial.is_dir():
+        partial.rename(folder)
 
 
 def _compare_surprise(out: Path) -> None:

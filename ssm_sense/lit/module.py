@@ -55,8 +55,15 @@ class StreamModule(L.LightningModule):
         self._loaded = True
 
     def configure_optimizers(self) -> Any:
-        """The optimizer and, if one is given, its schedule per step."""
-        optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
+        """The optimizer and, if one is given, its schedule per step.
+
+        There are two groups of parameters, the model's own and the language model's (either may be empty), so that a
+        schedule can give each its rate: OneCycleLR takes ``max_lr: [3.0e-3, 5.0e-4]``.
+        """
+        language = {id(p) for p in self.model.language.parameters()}
+        wanted = [p for p in self.parameters() if p.requires_grad]
+        own, lent = ([p for p in wanted if (id(p) in language) == is_lent] for is_lent in (False, True))
+        optimizer = self.optimizer([{"params": own}, {"params": lent}])
         if self.lr_scheduler is None:
             return optimizer
         scheduler = self.lr_scheduler(optimizer)
