@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ssm_sense.language.query import Query
 from ssm_sense.model import SsmSense, Trace, join_traces
+from ssm_sense.nn.surprise import SurprisePolicy
 from ssm_sense.state import State
 
 
@@ -55,6 +56,21 @@ def test_the_fixed_point_finds_what_the_stream_finds(model: SsmSense, window: in
     near = (streamed.surprise.mean(-1) - model.policy.threshold).abs() < 1e-5
     assert ((solved.decision.boundary == streamed.decision.boundary) | near).all()
     torch.testing.assert_close(solved.surprise, streamed.surprise, atol=1e-4, rtol=1e-4)
+    for name in end:
+        torch.testing.assert_close(end[name], end_of_stream[name], atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rescans", [0, 3])
+def test_soft_resets_and_normalised_surprise_are_solved_as_they_stream(model: SsmSense, rescans: int) -> None:
+    model.policy = SurprisePolicy(threshold=1.5, centre=0.0, width=1.0, reset_width=1.0, normalise_frames=20)
+    model.rescans = rescans
+    latents, seconds = stream(90, streams=2)
+    solved, end = model.observe(latents, seconds, model.initial_state(2))
+    streamed, end_of_stream = frame_by_frame(model, latents, seconds)
+    assert streamed.decision.boundary.sum() > 4
+    assert 0 < streamed.decision.keep[streamed.decision.boundary].min() < 0.5
+    assert torch.equal(solved.decision.boundary, streamed.decision.boundary)
     for name in end:
         torch.testing.assert_close(end[name], end_of_stream[name], atol=1e-4, rtol=1e-4)
 

@@ -129,7 +129,7 @@ class _Search:
             for stream, (surprise, gate, boundary) in zip(
                 group, watch_together(self.model, group, lambda n: self.on_frames(n, number)), strict=True
             ):
-                surprises.append(surprise)
+                surprises.append(self.policy.judged(surprise.unsqueeze(0).to(self.policy.threshold.device))[0].cpu())
                 gates.append(gate)
                 found = stream.seconds[boundary].tolist()
                 counts.append(boundary_counts(found, _true(stream), self.tolerance_s))

@@ -131,6 +131,60 @@ class StatelessLFP(Predictor):
         return {"loss": parts.squared + parts.cosine, "squared": parts.squared, "cosine": parts.cosine}
 
 
+class ShotCut(SurpriseSource):
+    """A shot-cut detector with an adaptive threshold, run causally.
+
+    The method is PySceneDetect's ``AdaptiveDetector``: a frame's content score is its mean absolute difference from the
+    frame before, and it is a cut where that is ``ratio`` times the average score of its neighbours or more, and
+    ``least`` or more by itself, so that fast but steady motion is none. Two things differ. Scores are of standardised
+    latents, which is what every source here sees, not of hue, saturation and lightness. And the neighbours are the
+    ``window`` frames before only: the original also waits for as many after, which a stream cannot.
+
+    Surprise is r / (r + ratio) for a score r times the average, .5 at the detector's own threshold, the same at every
+    location; it is 0 where the score is below ``least``, and until the window is full, when nothing is decided.
+
+    Args:
+        places: S.
+        vision_width: V.
+        ratio: ``adaptive_threshold`` there.
+        window: frames before, ``window_width`` there.
+        least: ``min_content_val`` there, in deviations of the latents.
+    """
+
+    def __init__(self, places: int, vision_width: int, ratio: float = 3.0, window: int = 2, least: float = 0.2) -> None:
+        super().__init__()
+        if not (ratio > 0 and window >= 1 and least >= 0):
+            raise ValueError(f"expected ratio > 0, window >= 1 and least >= 0, got {ratio}, {window} and {least}")
+        self.places, self.vision_width = places, vision_width
+        self.ratio, self.window, self.least = ratio, window, least
+        self.origin: Tensor
+        self.register_buffer("origin", torch.zeros(()), persistent=False)
+
+    def initial_state(self, streams: int) -> State:
+        """``last`` (B, S, V), the newest frame, ``scores`` (B, W) of the newest frames, and ``frame`` (B,)."""
+        return State(
+            {
+                "last": self.origin.new_zeros(streams, self.places, self.vision_width),
+                "scores": self.origin.new_zeros(streams, self.window),
+                "frame": self.origin.new_zeros(streams, dtype=torch.int64),
+            }
+        )
+
+    def forward(self, latents_BTSV: Tensor, state: State) -> tuple[Tensor, State]:
+        """Surprise (B, T, S), the same at every location, and the state after."""
+        streams, frames = latents_BTSV.shape[:2]
+        before = torch.cat([state["last"].unsqueeze(1), latents_BTSV[:, :-1]], dim=1)
+        scores = torch.cat([state["scores"], (latents_BTSV - before).abs().mean((-1, -2))], dim=1)
+        here = scores[:, self.window :]
+        average = scores.unfold(1, self.window, 1)[:, :-1].mean(-1)
+        level = here / (here + self.ratio * average).clamp_min(torch.finfo(here.dtype).tiny)
+        number = state["frame"][:, None] + torch.arange(frames, device=here.device)
+        decided = (number > self.window) & (here >= self.least)
+        level = torch.where(number == 0, 1.0, torch.where(decided, level, 0.0))
+        after = {"last": latents_BTSV[:, -1].clone(), "scores": scores[:, -self.window :], "frame": number[:, -1] + 1}
+        return level.unsqueeze(-1).expand(streams, frames, self.places), State(after)
+
+
 class RandomSurprise(SurpriseSource):
     """Surprise that knows nothing: uniform in [0, 1), one draw a frame, the control of every comparison.
 

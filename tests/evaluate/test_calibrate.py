@@ -51,6 +51,15 @@ def test_the_threshold_finds_the_events_and_the_gate_writes_the_share(trained: S
     assert float(gates.mean()) == pytest.approx(found.chosen.share, abs=1e-4)
 
 
+def test_what_is_normalised_is_calibrated_in_its_own_units(trained: SsmSense) -> None:
+    trained.policy.normalise_frames = 30
+    trained.policy.threshold.fill_(50.0)
+    found = calibrate(trained, [rooms(0, 64), rooms(1, 64)], 1.0, 0.6)
+    assert found.passes[0].f1 == 0
+    assert found.chosen.f1 > 0.8
+    assert found.chosen.share == pytest.approx(0.6, abs=SHARE_TOLERANCE)
+
+
 def test_without_a_share_the_centre_stays(trained: SsmSense) -> None:
     centre = trained.policy.centre.item()
     found = calibrate(trained, [rooms(0, 64)], 1.0)

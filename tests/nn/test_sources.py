@@ -9,6 +9,7 @@ from ssm_sense.nn.sources import (
     EmaDistance,
     Predictor,
     RandomSurprise,
+    ShotCut,
     StatelessLFP,
     SurpriseSource,
 )
@@ -28,6 +29,7 @@ SOURCES = {
     "adjacent": lambda: AdjacentDifference(PLACES, WIDTH),
     "ema": lambda: EmaDistance(PLACES, WIDTH, decay=0.8),
     "stateless": stateless,
+    "shot cut": lambda: ShotCut(PLACES, WIDTH, window=3),
     "random": lambda: RandomSurprise(seed=3),
 }
 
@@ -116,6 +118,29 @@ def test_the_average_by_hand() -> None:
     torch.testing.assert_close(predicted.flatten(), torch.tensor(expected))
 
 
+def test_the_shot_cut_detector_by_hand() -> None:
+    x = torch.tensor([0.0, 9.0, 8.0, 9.0, 9.5, 15.5, 15.6, 15.7, 15.9]).view(1, -1, 1, 1)
+    source = ShotCut(1, 1, ratio=3.0, window=2, least=0.15)
+    # Scores 9, 1, 1, .5, 6, .1, .1, .2: nothing is decided before two of them are known, nor of those below .15.
+    ratios = torch.tensor([1 / 5.0, 0.5 / 1.0, 6 / 0.75, 0.0, 0.0, 0.2 / 0.1])
+    wanted = torch.cat([torch.tensor([1.0, 0.0, 0.0]), ratios / (ratios + 3)])
+    torch.testing.assert_close(source(x, source.initial_state(1))[0].flatten(), wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_the_shot_cut_detector_minds_cuts_and_not_steady_motion() -> None:
+    """A pan at constant speed, a cut, and a faster pan: adjacent difference is higher all through the faster one."""
+    torch.manual_seed(0)
+    direction = torch.randn(PLACES, WIDTH)
+    steps = torch.cat([torch.full((20,), 0.5), torch.full((20,), 1.5)]) + 0.05 * torch.randn(40)
+    x = (steps.cumsum(0)[:, None, None] * direction)[None]
+    x[:, 12:] += 8 * torch.randn(PLACES, WIDTH)
+    source = ShotCut(PLACES, WIDTH)
+    level = source(x, source.initial_state(1))[0].mean(-1)[0, 1:]
+    assert [t + 1 for t, here in enumerate((level >= 0.5).tolist()) if here] == [12, 20]
+    still = torch.randn(1, 1, PLACES, WIDTH).repeat(1, 10, 1, 1)
+    assert source(still, source.initial_state(1))[0][:, 1:].abs().max() == 0
+
+
 def test_an_average_that_forgets_at_once_is_adjacent_difference(latents: torch.Tensor) -> None:
     forgetful, adjacent = EmaDistance(PLACES, WIDTH, decay=0.0), AdjacentDifference(PLACES, WIDTH)
     assert torch.equal(watch(forgetful, latents, [])[0], watch(adjacent, latents, [])[0])
@@ -177,6 +202,8 @@ def test_random_surprise_is_reproducible_uniform_and_its_own_for_every_stream() 
 def test_bad_arguments_are_named(latents: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="decay"):
         EmaDistance(PLACES, WIDTH, decay=1.0)
+    with pytest.raises(ValueError, match="window >= 1"):
+        ShotCut(PLACES, WIDTH, window=0)
     source = AdjacentDifference(PLACES, WIDTH + 1)
     with pytest.raises(ValueError, match=r"expected \(B, T, 4, 7\), got \(3, 20, 4, 6\)"):
         source(latents, source.initial_state(3))

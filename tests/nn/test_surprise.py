@@ -44,10 +44,14 @@ def test_the_gate_lies_between_floor_and_one_and_acts_per_location() -> None:
     torch.testing.assert_close(gate, torch.tensor([[[0.65, 0.3, 1.0]]]))
 
 
+OPTIONS = [{}, {"reset_width": 0.1}, {"normalise_frames": 10, "threshold": 1.0, "centre": 0.0}]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=["plain", "soft", "normalised"])
 @pytest.mark.parametrize("cut", [1, 17, 50])
-def test_cutting_changes_nothing(cut: int) -> None:
+def test_cutting_changes_nothing(cut: int, options: dict[str, float]) -> None:
     torch.manual_seed(0)
-    policy = SurprisePolicy(threshold=0.6, shortest_event_s=2.0)
+    policy = SurprisePolicy(**{"threshold": 0.6, "shortest_event_s": 2.0, **options})
     wrong, seconds = torch.rand(2, 60, 4).sqrt(), torch.arange(60, dtype=torch.float64).repeat(2, 1)
     whole, end = policy(wrong, seconds, policy.initial_state(2))
     first, middle = policy(wrong[:, :cut], seconds[:, :cut], policy.initial_state(2))
@@ -56,6 +60,7 @@ def test_cutting_changes_nothing(cut: int) -> None:
     assert torch.equal(torch.cat([first.boundary, second.boundary], 1), whole.boundary)
     # A vectorised sigmoid may differ from its own tail loop in the last bit.
     torch.testing.assert_close(torch.cat([first.gate, second.gate], 1), whole.gate, atol=1e-7, rtol=0)
+    torch.testing.assert_close(torch.cat([first.keep, second.keep], 1), whole.keep, atol=1e-7, rtol=0)
     assert all(torch.equal(end[k], end_of_cut[k]) for k in end)
 
 
@@ -83,8 +88,78 @@ def test_the_threshold_follows_the_quantile() -> None:
     assert policy.threshold.item() == pytest.approx(75.0, abs=1e-4)
 
 
+def test_options_that_are_off_leave_no_trace() -> None:
+    plain, on = SurprisePolicy(), SurprisePolicy(reset_width=0.1, normalise_frames=50)
+    assert set(plain.state_dict()) == set(on.state_dict()) == {"centre", "log_width", "threshold"}
+    assert set(plain.initial_state(2)) == {"previous", "began_s", "started"}
+    assert set(on.initial_state(2)) == {"previous", "began_s", "started", "weight", "sum", "squares"}
+
+
+def test_a_soft_reset_keeps_less_the_more_a_boundary_surprises() -> None:
+    policy = SurprisePolicy(threshold=0.5, shortest_event_s=0.0, reset_width=0.1)
+    decision = decide([1.0, 0.2, 0.5001, 0.2, 0.7, 0.2, 1.5], policy)
+    assert decision.boundary[0].tolist() == [False, False, True, False, True, False, True]
+    keep = decision.keep[0]
+    assert torch.equal(keep[[0, 1, 3, 5]], torch.ones(4))
+    wanted = [0.5, float(torch.sigmoid(torch.tensor(-2.0))), 0.0]
+    torch.testing.assert_close(keep[[2, 4, 6]], torch.tensor(wanted), atol=1e-3, rtol=0)
+    assert torch.equal(decision.gate[0, [2, 4, 6]], torch.ones(3, 4))
+
+
+def test_normalised_surprise_by_hand() -> None:
+    """The running sums written out, for the level that crossings are judged by (`previous` of the state)."""
+    policy, levels = SurprisePolicy(normalise_frames=4), [1.0, 0.3, 0.5, 0.1, 0.9]
+    state, found = policy.initial_state(1), []
+    for t, level in enumerate(levels):
+        _, state = policy(torch.full((1, 1, 4), level), torch.tensor([[float(t)]]), state)
+        found.append(state["previous"].item())
+    weight = total = squares = 0.0
+    for t, level in enumerate(levels):
+        mean = total / max(weight, 1.0)
+        deviation = ((squares - mean * total + 4 * 0.01) / (weight + 4)) ** 0.5
+        assert found[t] == pytest.approx((level - mean) / deviation, rel=1e-4)
+        if t:
+            weight, total, squares = 0.75 * weight + 1, 0.75 * total + level, 0.75 * squares + level**2
+
+
+def test_normalised_events_are_the_same_in_a_calm_and_in_a_restless_stream() -> None:
+    """What is taken for unusual does not depend on the scale and offset of a stream's surprise."""
+    torch.manual_seed(0)
+    calm = 0.2 + 0.01 * torch.rand(1, 200)
+    calm[0, 50::25] += 0.08
+    streams = torch.cat([calm, 0.1 + 5 * calm]).unsqueeze(-1).expand(-1, -1, 4).clone()
+    streams[:, 0] = 1.0
+    seconds = torch.arange(200, dtype=torch.float64).repeat(2, 1)
+    policy = SurprisePolicy(threshold=2.0, normalise_frames=30)
+    boundary = policy(streams, seconds, policy.initial_state(2))[0].boundary[:, 30:]
+    assert torch.equal(boundary[0], boundary[1])
+    assert [t + 30 for t, here in enumerate(boundary[0].tolist()) if here] == list(range(50, 200, 25))
+    plain = SurprisePolicy(threshold=0.25)
+    assert not torch.equal(*plain(streams, seconds, plain.initial_state(2))[0].boundary[:, 30:])
+
+
+def test_the_threshold_follows_what_the_stream_itself_would_see() -> None:
+    torch.manual_seed(0)
+    policy = SurprisePolicy(threshold=0.0, event_rate=0.25, momentum=1.0, normalise_frames=10)
+    wrong, seconds = torch.rand(2, 41, 1), torch.arange(41, dtype=torch.float64).repeat(2, 1)
+    state, levels = policy.initial_state(2), []
+    for t in range(41):
+        _, state = policy(wrong[:, t : t + 1], seconds[:, t : t + 1], state)
+        levels.append(state["previous"])
+    policy.follow(wrong[:, 1:, 0])
+    wanted = torch.quantile(torch.stack(levels[1:], 1), 0.75)
+    assert policy.threshold.item() == pytest.approx(wanted.item(), rel=1e-4)
+
+
 @pytest.mark.parametrize(
-    ("bad", "named"), [({"floor": 0.0}, "floor"), ({"width": 0.0}, "width"), ({"event_rate": 1.0}, "event_rate")]
+    ("bad", "named"),
+    [
+        ({"floor": 0.0}, "floor"),
+        ({"width": 0.0}, "width"),
+        ({"event_rate": 1.0}, "event_rate"),
+        ({"reset_width": 0.0}, "reset_width"),
+        ({"normalise_frames": 0.5}, "normalise_frames"),
+    ],
 )
 def test_bad_settings_are_named(bad: dict[str, float], named: str) -> None:
     with pytest.raises(ValueError, match=named):
