@@ -77,8 +77,11 @@ class Episode(nn.Module):
         parts["last"] = self.pool.queries.new_zeros(streams, self.tokens, self.width)
         return State.join(parts)
 
-    def forward(self, u_BTSD: Tensor, boundary_BT: Tensor, state: State) -> State:
-        """Advance over T frames: write the event before each boundary, hold the state everywhere else."""
+    def forward(self, u_BTSD: Tensor, boundary_BT: Tensor, state: State, surprise_BT: Tensor | None = None) -> State:
+        """Advance over T frames: write the event before each boundary, hold the state everywhere else.
+
+        surprise_BT: of the frames; the recurrence needs none, for it writes every event alike.
+        """
         pooled = self.pool(u_BTSD)
         ended = torch.cat([state["last"].unsqueeze(1), pooled[:, :-1]], dim=1)
         _, after = self._mix(ended, boundary_BT.to(pooled.dtype), state)
