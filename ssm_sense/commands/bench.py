@@ -1,6 +1,8 @@
-"""`ssm-sense bench`: how fast the recurrence runs here, against its rivals in the same run.
+"""`ssm-sense bench`: how fast things run here, against their rivals in the same run.
 
-`ssm-sense bench ops` writes ops.json, every number with what is needed to get it again, and ops.md, a table to read.
+`ssm-sense bench ops` times the recurrence and writes ops.json, every number with what is needed to get it again, and
+ops.md, a table to read; with `--device cuda`, ops-cuda.json and ops-cuda.md. `ssm-sense bench data` is
+`ssm-sense data bench`: rendering, decoding and encoding.
 """
 
 import argparse
@@ -10,15 +12,24 @@ import platform
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ssm_sense.errors import UserError
+
+if TYPE_CHECKING:
+    from ssm_sense.ops.benchmark import Comparison
 
 
 def main(argv: list[str]) -> int:
     """Run the benchmark, print its table and write both files."""
+    if argv[:1] == ["data"]:
+        from ssm_sense.commands import data
+
+        return data.main(["bench", *argv[1:]])
     parser = argparse.ArgumentParser(prog="ssm-sense bench", description=__doc__)
-    parser.add_argument("what", choices=["ops"], help="ops: the selective scan, whole sequences and streaming steps")
+    parser.add_argument("what", choices=["ops", "data"], help="ops: the selective scan; data: video and features")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder of the two files")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="sizes are fixed on cuda")
     parser.add_argument("--rounds", type=int, default=7, help="rounds in which every contender runs once")
     parser.add_argument("--threads", type=int, default=None, help="threads to run on (default: torch's)")
     parser.add_argument("--batch", type=int, default=64, help="streams of the whole sequences")
@@ -36,13 +47,38 @@ def main(argv: list[str]) -> int:
 
     import torch
 
-    from ssm_sense.commands.bench_training import training_step
     from ssm_sense.evaluate.run import commit_of
-    from ssm_sense.ops import backend, benchmark
+    from ssm_sense.ops import backend
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    load_before = _load()
+    conditions = {
+        "command": " ".join(["ssm-sense", "bench", *argv]),
+        "commit": commit_of(Path(__file__)),
+        "backend": backend(args.device),
+        "device": f"{_processor()}, {os.cpu_count()} cores",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "load_before": _load(),
+    }
+    found, more = _on_cuda(args) if args.device == "cuda" else _on_cpu(args)
+    conditions |= {**more, "load_after": _load()}
+    name = "ops" if args.device == "cpu" else f"ops-{args.device}"
+    args.out.mkdir(parents=True, exist_ok=True)
+    rows = [comparison.row() for comparison in found]
+    (args.out / f"{name}.json").write_text(json.dumps({"conditions": conditions, "rows": rows}, indent=2) + "\n")
+    table = _table(conditions, rows)
+    (args.out / f"{name}.md").write_text(table)
+    print(table, end="")
+    if args.device == "cpu" and not any("mambapy" in str(row["rival"]) for row in rows):
+        print('mambapy is not installed, so it is missing above: pip install "ssm-sense[bench]"', file=sys.stderr)
+    return 0
+
+
+def _on_cpu(args: argparse.Namespace) -> "tuple[list[Comparison], dict[str, object]]":
+    from ssm_sense.commands.bench_training import training_step
+    from ssm_sense.ops import benchmark
+
     sizes = benchmark.Sizes(args.batch, args.length, args.channels)
     found = benchmark.whole_sequence(sizes, args.rounds)
     found += benchmark.lean_against_native(sizes, args.rounds)
@@ -50,28 +86,16 @@ def main(argv: list[str]) -> int:
         for whole in (False, True):
             found += benchmark.streaming_step(benchmark.Sizes(batch, 1, 512), 5 * args.rounds, calls, whole)
     found += training_step(args.train_batch, args.train_frames, args.rounds)
-
-    conditions = {
-        "command": " ".join(["ssm-sense", "bench", *argv]),
-        "commit": commit_of(Path(__file__)),
-        "backend": backend(),
-        "device": f"{_processor()}, {os.cpu_count()} cores",
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+    return found, {
         "sizes": {"batch": args.batch, "length": args.length, "channels": args.channels, "n": sizes.n},
         "training": {"batch": args.train_batch, "frames": args.train_frames},
-        "load_before": load_before,
-        "load_after": _load(),
     }
-    args.out.mkdir(parents=True, exist_ok=True)
-    rows = [comparison.row() for comparison in found]
-    (args.out / "ops.json").write_text(json.dumps({"conditions": conditions, "rows": rows}, indent=2) + "\n")
-    table = _table(conditions, rows)
-    (args.out / "ops.md").write_text(table)
-    print(table, end="")
-    if not any("mambapy" in str(row["rival"]) for row in rows):
-        print('mambapy is not installed, so it is missing above: pip install "ssm-sense[bench]"', file=sys.stderr)
-    return 0
+
+
+def _on_cuda(args: argparse.Namespace) -> "tuple[list[Comparison], dict[str, object]]":
+    from ssm_sense.ops import benchmark_cuda
+
+    return benchmark_cuda.comparisons(args.rounds), benchmark_cuda.conditions()
 
 
 def _table(conditions: Mapping[str, object], rows: list[dict[str, object]]) -> str:

@@ -26,6 +26,7 @@ def main(argv: list[str]) -> int:
         "system": platform.platform(),
         **{package: _installed(package) for package in PACKAGES},
         "backend": f"{ops.backend()} (of {', '.join(ops.available())})",
+        **({"on cuda": f"{ops.backend('cuda')} (of {', '.join(ops.available('cuda'))})"} if devices[1:] else {}),
         "devices": ", ".join(devices),
     }
     for name, fact in facts.items():

@@ -58,7 +58,7 @@ class RunInfo:
             seed=seed,
             config=config,
             commit=commit_of(Path(__file__)),
-            backend=backend(),
+            backend=backend(torch.device(device).type),
             device=describe_device(torch.device(device)),
             settings=dict(settings or {}),
             versions=package_versions(),

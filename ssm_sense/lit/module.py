@@ -50,7 +50,7 @@ class StreamModule(L.LightningModule):
         if self._loaded:
             return
         if self.backend == "native":
-            ops.require("native")
+            ops.require("native", self.trainer.strategy.root_device.type)
         self.model.load()
         self._loaded = True
 
@@ -74,7 +74,7 @@ class StreamModule(L.LightningModule):
         if self.trainer.global_step == 0:
             data: StreamData = self.trainer.datamodule  # type: ignore[attr-defined]
             self.model.scale.fit(data.some_latents().to(self.device))
-        self.print(f"selective scan runs on {ops.backend()}")
+        self.print(f"selective scan runs on {ops.backend(self.device.type)}")
 
     def on_train_batch_start(self, batch: StreamBatch, batch_idx: int) -> None:
         """Start the clock."""

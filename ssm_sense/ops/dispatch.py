@@ -55,12 +55,16 @@ class MissingBackend(UserError, RuntimeError):
     """A backend was demanded that does not run here."""
 
 
-def require(name: str) -> None:
-    """Raise MissingBackend unless the running backend is ``name`` or one of its kind ("native": any native build)."""
-    if _running != name and not _running.startswith(name + "-"):
-        have = ", ".join(_KERNELS)
-        hint = f"; {HOW_TO_BUILD}" if name.startswith("native") and not cpu.builds() else ""
-        raise MissingBackend(f"backend {name!r} was demanded, but {_running!r} runs here (have: {have}){hint}")
+def require(name: str, device: str = "cpu") -> None:
+    """Raise MissingBackend unless ``name`` runs for tensors on this kind of device ("cpu", "cuda"), or one of its kind.
+
+    "native" is any of our own kernels: a native build on the CPU, ``cuda`` on a CUDA device.
+    """
+    running, wanted = backend(device), "cuda" if (name, device) == ("native", "cuda") else name
+    if running != wanted and not running.startswith(wanted + "-"):
+        have = ", ".join(available(device))
+        hint = f"; {HOW_TO_BUILD}" if name.startswith("native") and device == "cpu" and not cpu.builds() else ""
+        raise MissingBackend(f"backend {name!r} was demanded, but {running!r} runs here (have: {have}){hint}")
 
 
 def without_native() -> str | None:
