@@ -27,7 +27,8 @@ DEMO_MODEL = Path("demo/model")
 FRAMES_AT_ONCE = 8
 _EPSILON_S = 1e-6
 _EXAMPLE = """\
-example:
+examples:
+  ssm-sense stream rtsp://camera.local/live --ask "Which room is this?" --at 00:10:00
   ssm-sense stream walk.mp4 --ask "How many different chair(s) are there in the video?" --at 00:05:00 --at 00:10:00 \\
       --ask "Which room was entered last?" --options kitchen bedroom study
 """
@@ -61,6 +62,7 @@ def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = Non
     from rich.console import Console
 
     from ssm_sense import folder
+    from ssm_sense.data.live import LiveVideo, is_live
     from ssm_sense.data.video import VideoFile
     from ssm_sense.memory.recurrent import RecurrentMemory
     from ssm_sense.timeline import PlainView, format_clock, open_view
@@ -69,7 +71,9 @@ def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = Non
     for path in (arguments.save, arguments.jsonl):
         if path is not None and not path.absolute().parent.is_dir():
             raise UserError(f"{path}: there is no folder {path.absolute().parent}")
-    VideoFile(arguments.video, arguments.fps)  # a file that cannot be read is told before a model is loaded
+    live = is_live(arguments.video)
+    if not live:
+        VideoFile(Path(arguments.video), arguments.fps)  # one that cannot be read is told before a model is loaded
     model = arguments.model or (DEMO_MODEL if DEMO_MODEL.is_dir() else folder.default())
     session = (open_session or folder.load_session)(model)
     if arguments.resume is not None:
@@ -78,13 +82,22 @@ def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = Non
     passed = [due_s for due_s, _ in asked if due_s < session.t_s]
     if passed:
         raise UserError(f"--at {format_clock(passed[0])}: the session goes on after that, at {format_clock(begin_s)}")
-    video = VideoFile(arguments.video, arguments.fps, start_s=begin_s)
     threshold = float(session.memory.model.policy.threshold) if isinstance(session.memory, RecurrentMemory) else None
     piped = str(arguments.jsonl) == "-"
     view = PlainView(Console(stderr=True), threshold) if piped else open_view(Console(), threshold)
+    frames: Iterable[Frame]
+    if live:
+        source = LiveVideo(
+            arguments.video,
+            arguments.fps,
+            on_trouble=lambda trouble: view.say(f"{format_clock(trouble.t_s)}  {trouble.kind}: {trouble.detail}"),
+        )
+        frames = ((frame, begin_s + t_s) for frame, t_s in source)
+    else:
+        frames = VideoFile(Path(arguments.video), arguments.fps, start_s=begin_s)
     with _interrupts() as stopped, _lines(arguments.jsonl, append=begin_s > 0) as write, view:
         try:
-            for happened in follow(session, video, asked, stopped):
+            for happened in follow(session, frames, asked, stopped, 1 if live else FRAMES_AT_ONCE):
                 if isinstance(happened, Reply):
                     view.say(_reply_text(happened, 1 / arguments.fps))
                     write(_reply_line(happened))
@@ -108,11 +121,13 @@ def follow(
     frames: "Iterable[Frame]",
     asked: "Sequence[tuple[float, Question]]",
     stopped: Callable[[], bool] = lambda: False,
+    at_once: int = FRAMES_AT_ONCE,
 ) -> "Iterator[FrameReport | Reply]":
     """Watch frames and put each question after every frame up to its time and before any later one.
 
     Those that are left at the end, or when `stopped` says so, are put then. A video that turns out damaged is
-    watched as far as it goes, and its error raised after that.
+    watched as far as it goes, and its error raised after that. Frames are seen `at_once` many together, which changes
+    nothing but the time: what comes live is seen as it comes.
     """
     import numpy as np
     import torch
@@ -139,7 +154,7 @@ def follow(
                 yield from feed()
                 yield ask(*due.popleft())
             batch.append((frame, t_s))
-            if len(batch) == FRAMES_AT_ONCE:
+            if len(batch) == at_once:
                 yield from feed()
             if stopped():
                 break
@@ -159,7 +174,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("video", type=Path, help="any video file")
+    parser.add_argument(
+        "video", help="any video file; or rtsp://, http:// and the like, /dev/video0, a pipe, - for stdin"
+    )
     parser.add_argument("--ask", action=_Ask, dest="asked", default=[], metavar="QUESTION", help="repeatable")
     parser.add_argument(
         "--at",

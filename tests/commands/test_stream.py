@@ -5,8 +5,10 @@ import math
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -285,3 +287,22 @@ def test_a_reader_that_has_seen_enough_is_no_error(video: Path, tmp_path: Path, 
         assert main([str(video), "--jsonl", "-", "--save", str(tmp_path / "state")], counting) == 0
         stdout.write("what is still written goes nowhere")
     assert int(State.load(tmp_path / "state")["seen"]) == 8
+
+
+def test_a_pipe_is_watched_as_it_comes_and_a_resumed_one_goes_on(video: Path, tmp_path: Path, capsys) -> None:
+    film, pipe, state, jsonl = (tmp_path / name for name in ("film.ts", "pipe", "state", "lines.jsonl"))
+    with av.open(str(video)) as source, av.open(str(film), "w") as sink:
+        track = sink.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = track
+                sink.mux(packet)
+    os.mkfifo(pipe)
+    for resume in ([], ["--resume", str(state)]):
+        writer = threading.Thread(target=lambda: pipe.write_bytes(film.read_bytes()))
+        writer.start()
+        assert main([str(pipe), "--jsonl", str(jsonl), "--save", str(state), *resume], counting) == 0
+        writer.join()
+    seconds = [line["t_s"] for line in lines_of(jsonl)]
+    assert seconds == list(range(len(seconds)))
+    assert 2 * FRAMES - 4 <= len(seconds) <= 2 * FRAMES
