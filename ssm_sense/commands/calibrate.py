@@ -159,6 +159,7 @@ def _bar(console: "Console", title: str, total: int) -> Iterator[Any]:
     with Progress(*columns, TextColumn("{task.description}"), console=console) as progress:
         task = progress.add_task("", total=total)
         yield lambda n, doing: progress.update(task, advance=n, description=doing)
+        progress.update(task, total=progress.tasks[0].completed, description="")  # fewer passes may have been enough
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

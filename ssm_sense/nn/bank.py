@@ -48,16 +48,26 @@ class EventBank(nn.Module):
         events: K.
         heads: of the attention that reads, a divisor of D.
         merge: merge neighbours rather than drop an event.
+        by_surprise: False takes all events for alike, and the oldest goes (or is merged) first.
     """
 
-    def __init__(self, width: int, tokens: int = 4, events: int = 32, heads: int = 4, merge: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        tokens: int = 4,
+        events: int = 32,
+        heads: int = 4,
+        merge: bool = False,
+        by_surprise: bool = True,
+    ) -> None:
         super().__init__()
         if events < 1 or tokens < 1 or width % heads:
             raise ValueError(
                 "expected events and tokens of 1 or more and heads that divide the width, got "
                 f"{events}, {tokens} and {heads} for {width}"
             )
-        self.width, self.tokens, self.events, self.heads, self.merge = width, tokens, events, heads, merge
+        self.width, self.tokens, self.events, self.heads = width, tokens, events, heads
+        self.merge, self.by_surprise = merge, by_surprise
         self.pool = SpacePool(width, tokens)
         self.age = AgeEmbedding(width)
         self.slot = nn.Parameter(torch.randn(tokens, width) * width**-0.5)
@@ -92,7 +102,9 @@ class EventBank(nn.Module):
         """
         pooled = self.pool(u_BTSD)
         ended = torch.cat([state["last"].unsqueeze(1), pooled[:, :-1]], dim=1)
-        level_BT = pooled.new_ones(boundary_BT.shape) if surprise_BT is None else surprise_BT.to(pooled.dtype)
+        level_BT = pooled.new_ones(boundary_BT.shape)
+        if self.by_surprise and surprise_BT is not None:
+            level_BT = surprise_BT.to(pooled.dtype)
         for t in boundary_BT.any(0).nonzero().squeeze(1).tolist():
             here = boundary_BT[:, t]
             after = self._written(ended[:, t], state)

@@ -7,6 +7,7 @@ import random
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from ssm_sense.data.video import write_video
 from ssm_sense.data.world.camera import Pose
 from ssm_sense.data.world.truth import SCHEMA, CountingRule, FrameTruth, RoomTruth, Truth
 from ssm_sense.errors import UserError
-from ssm_sense.folder import read_calibration, store_calibration
+from ssm_sense.folder import read_calibration, save_folder, store_calibration
 from ssm_sense.memory.blind import Blind
 from ssm_sense.model import SsmSense
 
@@ -127,6 +128,19 @@ def test_bad_arguments_are_named(model, language, folder, videos, tmp_path) -> N
         store_calibration(tmp_path / "empty", 0.5, 0.5, {})
 
 
+def test_a_model_saved_anew_is_not_calibrated_any_more(model, folder, tmp_path) -> None:
+    store_calibration(folder, 0.25, 0.5, {"f1": 1.0})
+    assert read_calibration(folder) == {"f1": 1.0}
+    (tmp_path / "vision").mkdir()
+    vision = SimpleNamespace(folder=tmp_path / "vision")
+    save_folder(folder, model, {"class_path": "ssm_sense.model.SsmSense"}, vision, {})
+    assert read_calibration(folder) is None
+    assert not (folder / "calibration.json").exists()
+    (folder / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(UserError, match="damaged or missing"):
+        read_calibration(folder)
+
+
 def _store_forever(folder: Path) -> None:
     for turn in itertools.count():
         store_calibration(folder, turn / 1024, -turn / 1024, {"turn": turn})
@@ -134,7 +148,7 @@ def _store_forever(folder: Path) -> None:
 
 def test_a_kill_at_any_moment_leaves_the_old_values_with_their_record_or_the_new_ones(folder: Path) -> None:
     fork, moments, found = multiprocessing.get_context("fork"), random.Random(0), set()
-    for _ in range(25):
+    for _ in range(15):
         store_calibration(folder, 0.0, 0.0, {"turn": 0})
         writer = fork.Process(target=_store_forever, args=(folder,))
         writer.start()

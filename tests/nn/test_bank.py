@@ -70,10 +70,13 @@ def test_merging_loses_no_event(events: int) -> None:
 
 
 def test_without_surprise_the_oldest_goes_first() -> None:
-    model, (u, _, _) = bank(events=2), stream(5, streams=1)
+    model, (u, _, wrong) = bank(events=2), stream(5, streams=1)
     boundary = torch.tensor([[False, True, True, True, True]])
     state = model(u, boundary, model.initial_state(1))
     torch.testing.assert_close(state["entries"][0], model.pool(u)[0, 2:4])
+    model.by_surprise = False
+    deaf = model(u, boundary, model.initial_state(1), wrong)
+    assert all(torch.equal(deaf[name], state[name]) for name in state)
 
 
 @pytest.mark.parametrize("merge", [False, True])
