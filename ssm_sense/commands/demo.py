@@ -5,6 +5,7 @@ Every step leaves files that the next run finds, so an interrupted demo goes on 
 
 import argparse
 import json
+import os
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -54,7 +55,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--configs", type=Path, default=Path("configs/tiny"), metavar="DIR", help="default: %(default)s"
     )
-    parser.add_argument("--steps", type=int, default=500, help="training steps of each model; default: %(default)s")
+    parser.add_argument("--steps", type=int, default=300, help="training steps of each model; default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the rendered houses; default: %(default)s")
     arguments = parser.parse_args(argv)
     if not (arguments.configs / "ours.yaml").is_file():
@@ -105,9 +106,11 @@ def _extract(out: Path) -> None:
     from ssm_sense.commands import features
 
     _step("Seeing every frame once: latents of the frozen vision tower")
-    folder = str(out / "features")
+    folder, workers = str(out / "features"), str(os.cpu_count() or 1)
     encoder = ["--encoder", str(_vision_folder()), "--layer", "-1", "--pooling", "average", "--grid", "2"]
-    features.main(["extract", "--videos", str(out / "videos"), "--out", folder, "--fps", "1", *encoder])
+    features.main(
+        ["extract", "--videos", str(out / "videos"), "--out", folder, "--fps", "1", "--workers", workers, *encoder]
+    )
 
 
 def _vision_folder() -> Path:
