@@ -23,5 +23,6 @@ def test_config_instantiates(path: Path, tmp_path: Path, monkeypatch: pytest.Mon
     cli = StreamCLI(StreamModule, StreamData, args=["--config", str(path)], run=False, seed_everything_default=0)
     assert sum(p.numel() for p in cli.model.parameters()) > 0 or cli.model.model.language_width > 0
     assert callable(cli.model.optimizer)
-    optimizer = cli.model.optimizer([torch.nn.Parameter(torch.zeros(1))])
+    # Two groups, as `StreamModule.configure_optimizers` makes them; the language model's own are not loaded here.
+    optimizer = cli.model.optimizer([{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(2)])
     assert cli.model.lr_scheduler is None or cli.model.lr_scheduler(optimizer).total_steps == cli.trainer.max_steps
