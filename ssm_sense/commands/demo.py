@@ -69,7 +69,9 @@ def main(argv: list[str]) -> int:
         _fit(out, arguments.configs, policy, arguments.steps)
     for policy in POLICIES:
         _evaluate(out, policy, arguments.seed, command)
-    _evaluate_nosense(out, arguments.seed, command)
+    ours, siglip = model_folder(out, "ours"), _vision_folder()
+    _evaluate_benchmark(out, "ours_per_event", "model-per-event", ours, arguments.seed, command)
+    _evaluate_benchmark(out, "nosense", "nosense", siglip, arguments.seed, command)
     _compare_surprise(out)
     _key_frames(out)
     _report(out)
@@ -157,19 +159,18 @@ def _evaluate(out: Path, policy: str, seed: int, command: str) -> None:
     evaluate(_clips(out, TESTS), load_session(folder), out / "rows", run)
 
 
-def _evaluate_nosense(out: Path, seed: int, command: str) -> None:
-    """The benchmark's own tasks answered by single frames' likeness to texts; it has no answer to the easy kinds."""
+def _evaluate_benchmark(out: Path, name: str, policy: str, folder: Path, seed: int, command: str) -> None:
+    """The benchmark's own tasks alone, for what is not trained by itself: NoSense, and our counts event by event."""
     from ssm_sense.commands.evaluate import TASKS, open_policy
     from ssm_sense.evaluate import RunInfo, evaluate
 
-    _step("Evaluating NoSense, which needs no training")
-    folder = str(_vision_folder())
+    _step(f"Evaluating {name}, which needs no training of its own")
     clips = [
         replace(clip, questions=tuple(q for q in clip.questions if q.kind in TASKS))
         for clip in _clips(out, [videos for videos in TESTS if videos.task != "tour"])
     ]
-    run = RunInfo.here("nosense", "nosense", seed, folder, command=command)
-    evaluate(clips, open_policy("nosense", folder), out / "rows", run)
+    run = RunInfo.here(name, name, seed, str(folder), command=command)
+    evaluate(clips, open_policy(policy, str(folder)), out / "rows", run)
 
 
 def _clips(out: Path, sets: Sequence[Videos]) -> "list[Clip]":

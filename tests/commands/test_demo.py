@@ -50,7 +50,7 @@ def test_it_leaves_a_report_and_reuses_what_is_there(small: list[str], tmp_path:
     assert len(fitted) == 4, "expected ours, an interruption, and then the two rivals alone"
     assert (out / "model" / "model.safetensors").stat().st_mtime_ns == trained
     rows = [json.loads(line) for line in (out / "rows" / "rows.jsonl").open()]
-    assert {row["policy"] for row in rows} == {*demo.POLICIES, "nosense"}
+    assert {row["policy"] for row in rows} == {*demo.POLICIES, "ours_per_event", "nosense"}
     assert not [row["error"] for row in rows if row["error"]]
     kinds = {row["kind"] for row in rows if row["policy"] == "ours"}
     assert {"room_now", "visible", "count_here", "vsc", "vsc-streaming"} <= kinds
