@@ -50,9 +50,13 @@ class StreamModule(L.LightningModule):
         if self._loaded:
             return
         if self.backend == "native":
-            ops.require("native", self.trainer.strategy.root_device.type)
+            ops.require("native", self._device_kind())
         self.model.load()
         self._loaded = True
+
+    def _device_kind(self) -> str:
+        """Of the device that training runs on, known before the model is moved there; its own without a trainer."""
+        return self.trainer.strategy.root_device.type if self._trainer is not None else self.device.type
 
     def configure_optimizers(self) -> Any:
         """The optimizer and, if one is given, its schedule per step.
