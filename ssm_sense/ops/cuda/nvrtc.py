@@ -80,18 +80,27 @@ def compile_program(program: Program, target: str, *options: str) -> tuple[bytes
     try:
         flags = [f"--gpu-architecture={target}", *program.options(), *options]
         (status,) = nvrtc.nvrtcCompileProgram(handle, len(flags), [flag.encode() for flag in flags])
-        log = b" " * checked("nvrtcGetProgramLogSize", nvrtc.nvrtcGetProgramLogSize(handle))
+        log = _room(checked("nvrtcGetProgramLogSize", nvrtc.nvrtcGetProgramLogSize(handle)))
         checked("nvrtcGetProgramLog", nvrtc.nvrtcGetProgramLog(handle, log))
         text = log.rstrip(b"\0 \n").decode(errors="replace")
         if int(status) != 0:
             raise CudaUnavailable(f"NVRTC {version()} did not compile {program.file} for {target}:\n{text}")
         kind = "PTX" if target.startswith("compute_") else "CUBIN"
         size = checked(f"nvrtcGet{kind}Size", getattr(nvrtc, f"nvrtcGet{kind}Size")(handle))
-        code = b" " * size
+        code = _room(size)
         checked(f"nvrtcGet{kind}", getattr(nvrtc, f"nvrtcGet{kind}")(handle, code))
-        return code, text
+        return code[:size], text
     finally:
         nvrtc.nvrtcDestroyProgram(handle)
+
+
+def _room(size: int) -> bytes:
+    """``size`` bytes and one more, for the bindings to write into.
+
+    They write into an object that Python takes for immutable. One of a single byte, the size of an empty log, is shared
+    by the whole process, and b" " would be b"\\0" everywhere from then on.
+    """
+    return bytes(size + 1)
 
 
 def cache_folder() -> Path:

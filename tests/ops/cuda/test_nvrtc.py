@@ -81,6 +81,12 @@ def test_the_files_include_nothing_of_others():
         assert all(re.fullmatch(r'"\w+\.cuh"', line) for line in included), name
 
 
+def test_compiling_leaves_pythons_shared_bytes_as_they_are():
+    """The bindings write a log of one byte into the bytes that they are given, and Python shares those of one byte."""
+    nvrtc.compile_program(_conv(4), HOPPER)
+    assert [bytes([i])[0] for i in range(256)] == list(range(256))
+
+
 def test_an_error_shows_the_compilers_words():
     with pytest.raises(nvrtc.CudaUnavailable, match=r"did not compile scan\.cu for sm_90(?s:.*)error"):
         nvrtc.compile_program(_scan(4, 4, "nonsense("), HOPPER)
