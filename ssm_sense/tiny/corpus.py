@@ -1,9 +1,7 @@
 """Pictures from random places of rendered houses, with what each patch of them shows; kept on disk, by house."""
 
 import os
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 
 from ssm_sense.data.world.names import ROOM_KINDS
 from ssm_sense.tiny.statements import IMAGE_SIZE, THINGS
+from ssm_sense.tiny.workers import make_missing
 
 if TYPE_CHECKING:
     from ssm_sense.data.world.camera import Pose
@@ -47,24 +46,10 @@ def render_corpus(folder: Path, split: str, houses: int, per_room: int, workers:
     """Render houses 0 … houses − 1 of a split into `folder`, those that are missing, in `workers` processes.
 
     Yields every now and then how many of them are there, at last `houses`. A house is written whole or not at all.
-    The processes are fresh ones, so that the renderer's numba and torch's OpenMP do not meet.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = [house_file(folder, split, seed, per_room).with_suffix(".npy") for seed in range(houses)]
-    missing = [str(seed) for seed in range(houses) if not files[seed].exists()]
-    command = [sys.executable, "-m", "ssm_sense.tiny.corpus", str(folder), split, str(per_room)]
-    processes = [subprocess.Popen([*command, *missing[i::workers]]) for i in range(min(workers, len(missing)))]
-    try:
-        while any(process.poll() is None for process in processes):
-            yield sum(file.exists() for file in files)
-            time.sleep(0.2)
-    finally:
-        for process in processes:
-            process.terminate()
-    for process in processes:
-        if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, command)
-    yield houses
+    yield from make_missing(files, "ssm_sense.tiny.corpus", [str(folder), split, str(per_room)], workers)
 
 
 def house_file(folder: Path, split: str, seed: int, per_room: int) -> Path:

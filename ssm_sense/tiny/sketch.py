@@ -5,9 +5,7 @@ but as the pixels that every thing covers in each quarter of it.
 """
 
 import os
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 
 from ssm_sense.data.world.truth import Truth
 from ssm_sense.tiny.statements import THINGS
+from ssm_sense.tiny.workers import make_missing
 
 SIDE = 48
 """Pixels a side at which the tours are drawn to see what covers what."""
@@ -39,24 +38,12 @@ def draw_sketches(folder: Path, split: str, count: int, workers: int = 1) -> Ite
     A tour is written whole or not at all, its truth last.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [str(number) for number in range(count) if not _file(folder, split, number).exists()]
-    command = [sys.executable, "-m", "ssm_sense.tiny.sketch", str(folder), split]
-    processes = [subprocess.Popen([*command, *missing[i::workers]]) for i in range(min(workers, len(missing)))]
-    try:
-        while any(process.poll() is None for process in processes):
-            yield sum(_file(folder, split, number).exists() for number in range(count))
-            time.sleep(0.2)
-    finally:
-        for process in processes:
-            process.terminate()
-    for process in processes:
-        if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, command)
-    yield count
+    files = [_file(folder, split, number) for number in range(count)]
+    yield from make_missing(files, "ssm_sense.tiny.sketch", [str(folder), split], workers)
 
 
 def read_sketches(folder: Path, split: str, count: int) -> list[Sketch]:
-    """Tours 0 … count − 1 of `folder`."""
+    """Tours 0 … count − 1 of a split in `folder`."""
     files = [_file(folder, split, number) for number in range(count)]
     return [Sketch(Truth.load(file), np.load(file.with_suffix(".npy")).astype(np.float32)) for file in files]
 
