@@ -1,20 +1,19 @@
 """The sliding window: a transformer whose key-value cache holds the last frames and forgets the rest."""
 
-import copy
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
 from ssm_sense.language.along import nll_along
 from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.language.connector import Connector
 from ssm_sense.language.query import Query
 from ssm_sense.memory.answering import AnsweringModel
-from ssm_sense.memory.policy import Answer, Observation, letters
+from ssm_sense.memory.kv_cache import answer_from, fork, keys_and_values, opening, place, rotate
+from ssm_sense.memory.policy import Answer, Observation
 from ssm_sense.nn.pool import pool_places
 
 
@@ -129,9 +128,10 @@ class SlidingWindowMemory:
         if frames < self.model.window and not over:
             return
         first, rest = self.opening, self.opening + self.model.frame_tokens
+        back = torch.full((tokens - rest,), -self.model.frame_tokens)
         kept = []
         for keys, values in keys_and_values(self.cache):
-            turned = self._turn_back(keys[:, :, rest:])
+            turned = rotate(self.model.language, keys[:, :, rest:], back)
             kept.append(
                 (
                     torch.cat([keys[:, :, :first], turned], dim=2),
@@ -140,25 +140,12 @@ class SlidingWindowMemory:
             )
         self.cache = DynamicCache(kept)
 
-    def _turn_back(self, keys: Tensor) -> Tensor:
-        """Rotate keys (1, heads, n, width) by minus one frame's positions."""
-        lm = self.model.language.lm
-        assert lm is not None
-        step = torch.tensor([[self.model.frame_tokens]], device=keys.device)
-        cosine, sine = cast(nn.Module, lm.base_model.rotary_emb)(keys, step)
-        left, right = keys.chunk(2, dim=-1)
-        return keys * cosine - torch.cat([-right, left], dim=-1) * sine
-
     @torch.inference_mode()
     def read(self, prompt: str, options: Sequence[str] = ()) -> Answer:
-        """Answer from a copy of the cache."""
+        """Answer from a fork of the cache."""
         language = self.model.language
-        logits, cache = language.forward_embeds(language.embed_prompt(prompt), copy.deepcopy(self.cache))
-        if not options:
-            return Answer(language.generate_after(logits, cache))
-        names = letters(options)
-        scores = language.score_after(logits, cache, names).tolist()
-        return Answer(names[scores.index(max(scores))], tuple(scores))
+        cache = fork(self.cache) if self.cache.get_seq_length() else place(language, opening(language))
+        return answer_from(language, cache, prompt, options)
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """Keys and values by layer."""
@@ -181,8 +168,3 @@ class SlidingWindowMemory:
     def nbytes(self) -> int:
         """Bytes of all keys and values."""
         return sum(t.numel() * t.element_size() for t in self.state_dict().values())
-
-
-def keys_and_values(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
-    """Each attention layer's keys and values (1, heads, tokens, width), keys after rotation."""
-    return [(cast(Tensor, layer.keys), cast(Tensor, layer.values)) for layer in cast(list[DynamicLayer], cache.layers)]
