@@ -33,9 +33,11 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("rows", type=Path, metavar="ROWS", help="rows.jsonl of `ssm-sense evaluate`, or its folder")
     score.add_argument("--official", action="store_true", help="by the benchmarks' own scorers, faults included")
     score.set_defaults(run=_score)
-    export = commands.add_parser("export", help="write a rendered set as VSI-590K is laid out, to train on")
+    export = commands.add_parser("export", help="write a rendered set's table as VSI-590K or VSI-Bench has it")
     export.add_argument("folder", type=Path, metavar="DIR", help="what `ssm-sense world render` wrote")
-    export.add_argument("--stops", type=int, default=6, help="moments of each video that are asked about")
+    export.add_argument("--layout", choices=("vsi-590k", "vsi-bench"), default="vsi-590k", help="default: %(default)s")
+    export.add_argument("--stops", type=int, default=6, help="for vsi-590k: moments of each video to ask about")
+    export.add_argument("--draws", type=int, default=3, help="for vsi-bench: most questions of a type and video")
     export.add_argument("--seed", type=int, default=0, help="of the questions")
     export.set_defaults(run=_export)
     bench = commands.add_parser("bench", help="measure rendering, decoding, encoding and memory on this machine")
@@ -77,8 +79,8 @@ def _check(arguments: argparse.Namespace) -> int:
 def _score(arguments: argparse.Namespace) -> int:
     """Print what each kind of question earns, in points of 100; 1 where the official scorer crashes."""
     from ssm_sense.data.rows import read_jsonl
-    from ssm_sense.metrics.score import official, official_streaming, robust
-    from ssm_sense.metrics.vsi_bench import DIRECTIONS, TASKS, bench_scores, official_vsi_bench
+    from ssm_sense.metrics.score import official, official_streaming, official_vsi_bench, robust
+    from ssm_sense.metrics.vsi_bench import DIRECTIONS, TASKS, bench_scores
 
     path = arguments.rows / "rows.jsonl" if arguments.rows.is_dir() else arguments.rows
     bench = {*TASKS, *DIRECTIONS}
@@ -120,12 +122,17 @@ def _answer(path: Path, number: int, row: dict[str, Any]) -> tuple[str, str, str
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from ssm_sense.data.world.export import export
+    from ssm_sense.data.vsi_590k import TABLE
+    from ssm_sense.data.world.export import BENCH_TABLE, export, export_bench
 
-    if arguments.stops < 1:
-        raise UserError(f"--stops: expected 1 or more, got {arguments.stops}")
-    counts = export(arguments.folder, arguments.stops, arguments.seed)
-    print(f"wrote {arguments.folder / 'vsi_590k.jsonl'}: {json.dumps(counts)}")
+    for name in ("stops", "draws"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"--{name}: expected 1 or more, got {getattr(arguments, name)}")
+    if arguments.layout == "vsi-bench":
+        table, counts = BENCH_TABLE, export_bench(arguments.folder, arguments.draws, arguments.seed)
+    else:
+        table, counts = TABLE, export(arguments.folder, arguments.stops, arguments.seed)
+    print(f"wrote {arguments.folder / table}: {json.dumps(counts)}")
     return 0
 
 

@@ -1,23 +1,23 @@
-"""`ssm-sense evaluate`: run a memory policy over VSI-SUPER, or a rendered world laid out like it."""
+"""`ssm-sense evaluate`: run a memory policy over VSI-SUPER, VSI-Bench, VSI-590K, or a rendered world laid out so."""
 
 import argparse
 import re
 import shlex
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ssm_sense.errors import UserError
 
 if TYPE_CHECKING:
-    from ssm_sense.data.clip import Clip
+    from ssm_sense.data.datasets import Part
     from ssm_sense.memory.policy import Policy
     from ssm_sense.stream import Session
 
 TASKS = ("vsr", "vsc", "vsc-streaming")
+LAYOUTS = ("vsi-super", "vsi-bench", "vsi-590k")
 POLICIES = ("model", "model-per-event", "nosense", "nosense-ahead")
-SCORERS = ("robust-1", "official", "official-streaming")
+SCORERS = ("robust-1", "official", "official-streaming", "official-vsi-bench")
 
 _DESCRIPTION = """\
 Watch every video once, ask each question when the stream reaches its time, and write rows.jsonl (a line a question),
@@ -27,6 +27,7 @@ are skipped, failed ones tried anew. `ssm-sense report --rows DIR` turns the row
 _EXAMPLE = """\
 examples:
   ssm-sense evaluate --model demo/model --data VSI-SUPER-Recall --minutes 10 --out runs/recall
+  ssm-sense evaluate --model demo/model --data VSI-Bench --task object_rel_distance --out runs/bench
   ssm-sense evaluate --policy nosense --model google/siglip2-so400m-patch14-384 \\
       --data VSI-SUPER-Recall --minutes 10 --out runs/recall
 """
@@ -41,7 +42,8 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
     import torch
 
     from ssm_sense import ops
-    from ssm_sense.data import vsi_super
+    from ssm_sense.data.datasets import open_parts
+    from ssm_sense.data.hub import dataset_folder
     from ssm_sense.evaluate import RunInfo, blind, evaluate
 
     if arguments.backend is not None:
@@ -49,33 +51,34 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
             ops.require(arguments.backend)
         except RuntimeError as error:
             raise UserError(f"--backend: {error}") from error
-    lengths = arguments.minutes or vsi_super.lengths(arguments.data)
-    if not lengths:
-        raise UserError(f"{arguments.data}: expected tables such as test_10mins.parquet, found none")
-    sets = {minutes: _clips(arguments, minutes) for minutes in lengths}
+    folder = dataset_folder(arguments.data)
+    parts = open_parts(
+        folder,
+        arguments.layout,
+        arguments.fps,
+        arguments.minutes or (),
+        arguments.task or (),
+        arguments.limit,
+    )
+    if arguments.name and len(parts) > 1:
+        raise UserError("--name: expected with one length in --minutes, since each is a run of its own")
     session = (open_session or open_policy)(arguments.policy, arguments.model)
     torch.manual_seed(arguments.seed)
     label = arguments.label or policy_label(session.memory)
     failed = 0
-    for minutes, clips in sets.items():
-        parts = [label, *(["blind"] if arguments.blind else []), *(arguments.task or []), f"{minutes:g}min"]
+    for part in parts:
         run = RunInfo.here(
-            name=arguments.name or "-".join(parts),
+            name=arguments.name or _run_name(arguments, label, part),
             policy=label,
             seed=arguments.seed,
             config=arguments.model,
             device=_device(session),
-            settings={
-                "dataset": arguments.data.resolve().name,
-                "minutes": minutes,
-                "fps": arguments.fps,
-                "batch_frames": arguments.batch_frames,
-            },
+            settings=_settings(arguments, part),
             blind=arguments.blind,
             scorer=arguments.scorer,
             command=shlex.join(["ssm-sense", "evaluate", *argv]),
         )
-        shown = [blind(clip) for clip in clips] if arguments.blind else clips
+        shown = part.clips.map(blind) if arguments.blind else part.clips
         summary = evaluate(shown, session, arguments.out, run, arguments.batch_frames)
         print(f"{run.name}: {summary.watched} watched, {summary.skipped} finished before, {summary.failed} failed")
         failed += summary.failed
@@ -111,18 +114,22 @@ def policy_label(memory: "Policy") -> str:
     return "ours" if name == "Recurrent" else re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-def _clips(arguments: argparse.Namespace, minutes: float) -> "list[Clip]":
-    """The clips of one length that are asked something of the tasks, with those questions alone."""
-    from ssm_sense.data import vsi_super
+def _run_name(arguments: argparse.Namespace, label: str, part: "Part") -> str:
+    """Policy, tasks and length, or the layout where there are no lengths."""
+    what = part.layout if part.minutes is None else f"{part.minutes:g}min"
+    return "-".join([label, *(["blind"] if arguments.blind else []), *(arguments.task or []), what])
 
-    clips = []
-    for clip in vsi_super.read(arguments.data, minutes, arguments.fps):
-        asked = tuple(q for q in clip.questions if not arguments.task or q.kind in arguments.task)
-        if asked:
-            clips.append(replace(clip, questions=asked))
-    if not clips:
-        raise UserError(f"{arguments.data}: expected questions of {' or '.join(arguments.task)}, found none")
-    return clips[: arguments.limit]
+
+def _settings(arguments: argparse.Namespace, part: "Part") -> dict[str, Any]:
+    """What decides the rows besides policy, seed and scorer."""
+    named = Path(arguments.data)
+    return {
+        "benchmark": part.layout,
+        "dataset": named.resolve().name if named.is_dir() else named.name,
+        **({} if part.minutes is None else {"minutes": part.minutes}),
+        "fps": arguments.fps,
+        "batch_frames": arguments.batch_frames,
+    }
 
 
 def _device(session: "Session") -> str:
@@ -139,7 +146,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--model", required=True, metavar="DIR", help="a model folder; for NoSense a SigLIP checkpoint or hub id")
-    add("--data", type=Path, required=True, metavar="DIR", help="VSI-SUPER-Recall, -Count, or a rendered world")
+    add("--data", required=True, metavar="DIR", help="VSI-SUPER, VSI-Bench, VSI-590K or a rendered set; or its hub id")
+    add("--layout", choices=LAYOUTS, help="default: what the folder's tables tell")
     add("--out", type=Path, required=True, metavar="DIR", help="where the rows go; several runs may share it")
     add(
         "--policy",
@@ -147,12 +155,12 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         default="model",
         help="default: what the model folder holds; -per-event adds up counts",
     )
-    add("--task", choices=TASKS, nargs="+", help="kinds of question; default: all there are, in one pass a video")
-    add("--minutes", type=float, nargs="+", metavar="M", help="lengths of video; default: all there are")
+    add("--task", nargs="+", metavar="KIND", help="kinds of question, such as vsr; default: all, in one pass a video")
+    add("--minutes", type=float, nargs="+", metavar="M", help="lengths of VSI-SUPER's videos; default: all there are")
     add("--fps", type=float, default=1.0, help="frames to watch a second; default: %(default)g")
     add("--scorer", choices=SCORERS, default=SCORERS[0], help="the official ones crash on prose; default: %(default)s")
     add("--blind", action="store_true", help="show one grey frame in place of each video")
-    add("--limit", type=int, metavar="N", help="only the first N videos of each length")
+    add("--limit", type=int, metavar="N", help="only the first N videos, of each length")
     add("--label", help="what rows and figures call the policy; default: its own name")
     add("--name", help="of the run, unique in its folder; default: policy, tasks and length")
     add("--seed", type=int, default=0, help="default: %(default)s")
@@ -163,6 +171,4 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         value = getattr(arguments, name)
         if value is not None and not value > 0:
             raise UserError(f"--{name.replace('_', '-')}: expected more than 0, got {value}")
-    if arguments.name and len(arguments.minutes or ()) != 1:
-        raise UserError("--name: expected with one length in --minutes, since each is a run of its own")
     return arguments

@@ -86,8 +86,7 @@ def scenes_of(folder: Path) -> set[tuple[str, str]]:
 
 def _tables(folder: Path) -> list[Path]:
     super_ = [folder / f"test_{minutes:g}mins.parquet" for minutes in vsi_super.lengths(folder)]
-    bench = [] if super_ else vsi_bench.tables(folder)
-    return [*super_, *bench, *([folder / TABLE] if (folder / TABLE).is_file() else [])]
+    return [*super_, *vsi_bench.tables(folder), *([folder / TABLE] if (folder / TABLE).is_file() else [])]
 
 
 def _media_of(table: Path) -> Iterator[str]:

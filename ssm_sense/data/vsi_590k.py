@@ -24,6 +24,7 @@ from ssm_sense.data.clip import Clip, Frame, Question
 from ssm_sense.data.picture import read_picture
 from ssm_sense.data.rows import Row, parse_line, read_jsonl, text_of
 from ssm_sense.data.video import VideoFile
+from ssm_sense.data.world.truth import events_beside
 from ssm_sense.errors import UserError
 
 TABLE = "vsi_590k.jsonl"
@@ -62,7 +63,7 @@ class VSI590K:
         """How many questions of each type there are among those that are yielded."""
         self.left_out = 0
         """How many questions were left out because their video's frames are out of order."""
-        self._rows: dict[str, list[tuple[int, int]]] = {}
+        found: dict[str, list[tuple[int, int]]] = {}
         for number, (offset, row) in enumerate(read_jsonl(self.table)):
             medium = self._checked(number, row)
             source = medium.partition("/")[0]
@@ -74,24 +75,29 @@ class VSI590K:
                 self.left_out += 1
                 continue
             self.types[row["question_type"]] += 1
-            self._rows.setdefault(medium, []).append((number, offset))
-        if not self._rows and not self.left_out:
+            found.setdefault(medium, []).append((number, offset))
+        if not found and not self.left_out:
             raise UserError(f"{self.table}: expected questions, found no row that was asked for")
+        self._media = list(found.items())
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._media)
 
     def __iter__(self) -> Iterator[Clip]:
+        return (self.clip(i) for i in range(len(self)))
+
+    def clip(self, place: int) -> Clip:
+        """The clip of the video or image at this place, in the order in which the rows first name them."""
+        medium, places = self._media[place]
+        rows = []
         with self.table.open("rb") as file:
-            for medium, places in self._rows.items():
-                rows = []
-                for number, offset in places:
-                    file.seek(offset)
-                    rows.append(parse_line(self.table, number, file.readline()))
-                try:
-                    yield self._clip(medium, rows)
-                except UserError as error:
-                    raise UserError(f"{self.table}, row {places[0][0]}: {error}") from error
+            for number, offset in places:
+                file.seek(offset)
+                rows.append(parse_line(self.table, number, file.readline()))
+        try:
+            return self._clip(medium, rows)
+        except UserError as error:
+            raise UserError(f"{self.table}, row {places[0][0]}: {error}") from error
 
     def _checked(self, number: int, row: Row) -> str:
         """The medium of a row, which is sound."""
@@ -110,11 +116,11 @@ class VSI590K:
         frames: Iterable[Frame]
         if "video" in rows[0]:
             video = VideoFile(path, self.fps, self.size)
-            frames, duration_s = video, video.duration_s
+            frames, duration_s, events = video, video.duration_s, events_beside(path)
         else:
-            frames, duration_s = _Still(path), 0.0
+            frames, duration_s, events = _Still(path), 0.0, None
         asked = (question(row, _asked_s(row, duration_s)) for row in rows)
-        return Clip(str(Path(medium).with_suffix("")), frames, self.fps, duration_s, tuple(asked))
+        return Clip(str(Path(medium).with_suffix("")), frames, self.fps, duration_s, tuple(asked), events)
 
 
 def _asked_s(row: Row, duration_s: float) -> float:

@@ -7,13 +7,16 @@ Rows have `id`, `dataset`, `scene_name`, `question_type`, `question`, `options` 
 2412.14171.
 """
 
-from pathlib import Path
+import json
+import re
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ssm_sense.data.archive import is_inside, unpack
 from ssm_sense.data.clip import Clip, Question
 from ssm_sense.data.rows import Row, read_table, text_of
 from ssm_sense.data.video import VideoFile
+from ssm_sense.data.world.truth import events_beside
 from ssm_sense.errors import UserError
 
 CHOICES = (
@@ -27,11 +30,13 @@ CHOICES = (
 """Question types that are answered by an option's letter."""
 NUMBERS = ("object_counting", "object_abs_distance", "object_size_estimation", "room_size_estimation")
 FRAMES_OF_A_VIDEO = "These are frames of a video.\n"
+_OF_VSI_SUPER = re.compile(r"test_[\d.]+mins\.parquet$")
 
 
 def tables(folder: Path) -> list[Path]:
-    """The files that hold its rows."""
-    return sorted([*folder.glob("test.jsonl"), *folder.glob("test*.parquet"), *folder.glob("data/test*.parquet")])
+    """The files that hold its rows; test_10mins.parquet and its like are VSI-SUPER's."""
+    parquets = [*folder.glob("test*.parquet"), *folder.glob("data/test*.parquet")]
+    return sorted([*folder.glob("test.jsonl"), *(path for path in parquets if not _OF_VSI_SUPER.match(path.name))])
 
 
 def read_rows(folder: Path) -> list[tuple[str, Row]]:
@@ -77,7 +82,7 @@ def read(
                 raise UserError(f"{where}: {error}") from error
         asked.setdefault(path, []).append(question(row, videos[path].duration_s))
     return [
-        Clip(path.removesuffix(".mp4"), video, fps, video.duration_s, tuple(asked[path]))
+        Clip(path.removesuffix(".mp4"), video, fps, video.duration_s, tuple(asked[path]), events_beside(video.path))
         for path, video in videos.items()
     ]
 
@@ -107,3 +112,22 @@ def question(row: Row, t_s: float) -> Question:
     if truth not in letters:
         raise ValueError(f"expected a ground_truth among {', '.join(letters) or 'options'}, got {truth!r}")
     return Question(text, truth, t_s, kind, options)
+
+
+def row_of(asked: Question, number: int, video: str) -> str:
+    """A line of such a table, question `number`, about the video at this path relative to the folder.
+
+    Raises ValueError for a kind of question that is not VSI-Bench's.
+    """
+    path = PurePosixPath(video)
+    row = {
+        "id": number,
+        "dataset": path.parent.as_posix(),
+        "scene_name": path.stem,
+        "question_type": asked.kind,
+        "question": asked.text.removeprefix(FRAMES_OF_A_VIDEO),
+        "options": list(asked.options) or None,
+        "ground_truth": asked.answer,
+    }
+    question(row, asked.t_s)
+    return json.dumps(row)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ssm_sense.data.archive import is_inside, unpack
-from ssm_sense.data.clip import Clip, Event, Question
+from ssm_sense.data.clip import Clip, Question
 from ssm_sense.data.rows import Row, read_table
 from ssm_sense.data.video import VideoFile
-from ssm_sense.data.world.truth import Truth
+from ssm_sense.data.world.truth import events_beside
 from ssm_sense.errors import UserError
 
 FRAMES_OF_A_VIDEO = "These are frames of a video.\n"
@@ -52,7 +52,7 @@ def read(folder: Path, minutes: float, fps: float = 1.0, size: tuple[int, int] |
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(f"{table}, row {i}: {error}") from error
     return [
-        Clip(path.removesuffix(".mp4"), video, fps, video.duration_s, tuple(questions[path]), _events(video.path))
+        Clip(path.removesuffix(".mp4"), video, fps, video.duration_s, tuple(questions[path]), events_beside(video.path))
         for path, video in videos.items()
     ]
 
@@ -101,9 +101,3 @@ def _number(answer: Any) -> str:
     if number < 0 or not number.is_integer():
         raise ValueError(f"expected a whole number for an answer, got {answer!r}")
     return str(int(number))
-
-
-def _events(video: Path) -> tuple[Event, ...] | None:
-    """The true events of a rendered video; None for a real one, which has no truth beside it."""
-    truth = video.with_suffix(".json")
-    return Truth.load(truth).events if truth.is_file() else None

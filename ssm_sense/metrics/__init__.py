@@ -5,5 +5,5 @@ score      credit for one answer: ours, and the official scorers with their faul
 interval   means with 95% intervals, of independent items and of streams
 boundary   surprise at true event boundaries: AUROC, average precision, F1, delay
 running    torchmetrics classes for validation loops
-vsi_bench  the mean of eight tasks, and the official scorer with its faults
+vsi_bench  the mean of eight tasks
 """

@@ -1,4 +1,4 @@
-"""Credit for one answer: our scorer, and the official ones of VSI-SUPER with their faults.
+"""Credit for one answer: our scorer, and the official ones of VSI-SUPER and VSI-Bench with their faults.
 
 A scorer is a function (prediction, truth, options) -> Score. Its name and version stand in every result row.
 """
@@ -105,6 +105,24 @@ def official_streaming(prediction: str | None, truth: str, options: Sequence[str
     return Score(float(prediction) == 0, _official_mra(0.0))
 
 
+def official_vsi_bench(prediction: str | None, truth: str, options: Sequence[str] = ()) -> Score:
+    """VSI-Bench's own scorer, number for number.
+
+    The first word before a blank, without a trailing ".", is the answer, a letter or a number; one that is no number
+    earns nothing, and is not told apart from a wrong one. Raises ZeroDivisionError for a truth of 0, as it does, and
+    ValueError for a missing answer, which it never sees.
+    """
+    if prediction is None:
+        raise ValueError("the official scorer has no rule for a missing answer")
+    if options:
+        return official(prediction, truth, options)
+    try:
+        float(first := prediction.split(" ")[0].rstrip(".").strip())
+    except ValueError:
+        return Score(False, 0.0)
+    return official(first, truth)
+
+
 def official_streaming_mra(replies: Sequence[float], truths: Sequence[float]) -> list[float]:
     """One stream's official credits, a query each; queries beyond the last reply are dropped, not marked wrong."""
     pairs = zip(replies, truths, strict=False)
@@ -127,6 +145,7 @@ SCORERS: dict[str, Scorer] = {
     "robust-1": robust,
     "official": official,
     "official-streaming": official_streaming,
+    "official-vsi-bench": official_vsi_bench,
 }
 """Scorers by the name that result rows carry."""
 

@@ -1,9 +1,12 @@
 """VSI-Bench's score: the mean of eight tasks, of which relative direction is the mean of three."""
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
-from ssm_sense.metrics.score import Score, official
+import numpy as np
+
+from ssm_sense.metrics.interval import FEWEST_STREAMS, Estimate, percentiles, stream_weights
 
 DIRECTIONS = tuple(f"object_rel_direction_{level}" for level in ("easy", "medium", "hard"))
 TASKS = (
@@ -16,24 +19,6 @@ TASKS = (
     "route_planning",
     "obj_appearance_order",
 )
-
-
-def official_vsi_bench(prediction: str | None, truth: str, options: Sequence[str] = ()) -> Score:
-    """VSI-Bench's own scorer, number for number.
-
-    The first word before a blank, without a trailing ".", is the answer, a letter or a number; one that is no number
-    earns nothing, and is not told apart from a wrong one. Raises ZeroDivisionError for a truth of 0, as it does, and
-    ValueError for a missing answer, which it never sees.
-    """
-    if prediction is None:
-        raise ValueError("the official scorer has no rule for a missing answer")
-    if options:
-        return official(prediction, truth, options)
-    try:
-        float(first := prediction.split(" ")[0].rstrip(".").strip())
-    except ValueError:
-        return Score(False, 0.0)
-    return official(first, truth)
 
 
 def bench_scores(credits: Iterable[tuple[str, float]]) -> dict[str, float]:
@@ -53,3 +38,42 @@ def bench_scores(credits: Iterable[tuple[str, float]]) -> dict[str, float]:
     if found:
         found["overall"] = sum(found.values()) / len(found)
     return found
+
+
+def bench_estimate(kinds: Sequence[str], credits: Sequence[float], streams: Sequence[Hashable]) -> Estimate:
+    """The overall score of `bench_scores` with a 95% interval, by a bootstrap over streams.
+
+    kinds, credits, streams: of each question its type, its credit in [0, 1], and the stream it is about. A sample of
+    streams in which a type has no question leaves that type out. Below five streams there is no interval (nan).
+
+    Raises ValueError where no question is of VSI-Bench's types.
+    """
+    asked = [(kind, credit, stream) for kind, credit, stream in zip(kinds, credits, streams, strict=True)]
+    asked = [one for one in asked if one[0] in (*TASKS, *DIRECTIONS)]
+    if not asked:
+        raise ValueError("expected questions of VSI-Bench's types, got none")
+    overall = bench_scores((kind, credit) for kind, credit, _ in asked)["overall"]
+    place = {stream: i for i, stream in enumerate(dict.fromkeys(stream for _, _, stream in asked))}
+    if len(place) < FEWEST_STREAMS:
+        return Estimate(overall, math.nan, math.nan, len(asked), len(place))
+    types = sorted({kind for kind, _, _ in asked})
+    sums, counts = np.zeros((2, len(place), len(types)))
+    for kind, credit, stream in asked:
+        sums[place[stream], types.index(kind)] += credit
+        counts[place[stream], types.index(kind)] += 1
+    weights = stream_weights(len(place))
+    with np.errstate(invalid="ignore"):
+        means = (weights @ sums) / (weights @ counts)
+    levels = [i for i, kind in enumerate(types) if kind in DIRECTIONS]
+    tasks = [means[:, i] for i, kind in enumerate(types) if kind not in DIRECTIONS]
+    if levels:
+        tasks.append(_mean_of_known(means[:, levels]))
+    low, high = percentiles(_mean_of_known(np.stack(tasks, axis=1)), len(place))
+    return Estimate(overall, low, high, len(asked), len(place))
+
+
+def _mean_of_known(values: np.ndarray) -> np.ndarray:
+    """The mean of each row (n, k) over what is not nan; nan for a row of nothing else."""
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, values, 0.0).sum(axis=1) / known.sum(axis=1)

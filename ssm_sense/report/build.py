@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ssm_sense.errors import UserError
 from ssm_sense.report import figures, keyframes, page, svg, tables
+from ssm_sense.report.benchmarks import benchmark_csv, benchmarks, benchmarks_section
 from ssm_sense.report.boundaries import boundary_csv, boundary_lines, boundary_sources
 from ssm_sense.report.palette import FIRST, Palette
 from ssm_sense.report.rows import Evidence, Track, read
@@ -39,6 +40,10 @@ def build(rows: Path, out: Path, title: str = "Streaming memory, evaluated", cli
     if groups:
         tables.write_csv(folder / "scores.csv", score_csv(groups))
         sections.append(page.scores_section(groups, palette))
+    benches = benchmarks(evidence.rows)
+    if benches:
+        tables.write_csv(folder / "benchmarks.csv", benchmark_csv(benches))
+        sections.append(benchmarks_section(benches, palette))
     track = _shown(evidence, clip)
     if track is not None:
         policy = evidence.policy(track.run)

@@ -13,6 +13,8 @@ from ssm_sense.report.rows import Line
 from ssm_sense.report.tables import mean
 
 _KINDS = {"vsr": "Recall (VSR)", "vsc": "Count (VSC)", "vsc-streaming": "Count while streaming (VSC)"}
+WHOLE = ("vsr", "vsc")
+"""Kinds that ask about all that was seen so far."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def score_groups(rows: Sequence[Line]) -> list[Group]:
     kinds: dict[tuple[str, str], list[Line]] = {}
     for row in rows:
         if row["kind"] is not None:
-            dataset = str(_settings(row).get("dataset") or "")
+            dataset = str(settings_of(row).get("dataset") or "")
             kinds.setdefault((row["kind"], dataset), []).append(row)
     order = list(_KINDS)
     places = sorted(kinds, key=lambda key: (order.index(key[0]) if key[0] in order else len(order), *key))
@@ -87,8 +89,8 @@ def _by_length(rows: list[Line]) -> list[tuple[str, list[Line]]]:
     named: dict[float, list[Line]] = {}
     others: list[Line] = []
     for row in rows:
-        minutes = _settings(row).get("minutes")
-        (named.setdefault(minutes, []) if isinstance(minutes, int | float) else others).append(row)
+        minutes = minutes_of(row)
+        (others if minutes is None else named.setdefault(minutes, [])).append(row)
     lengths = [(minutes * 60.0, f"{minutes:g} min", chosen) for minutes, chosen in named.items()]
     similar: list[Line] = []
     for row in sorted(others, key=lambda row: row["duration_s"]):
@@ -101,8 +103,29 @@ def _by_length(rows: list[Line]) -> list[tuple[str, list[Line]]]:
     return [(words, chosen) for _, words, chosen in sorted(lengths, key=lambda length: length[:2])]
 
 
-def _settings(row: Line) -> Mapping[str, Any]:
+def settings_of(row: Line) -> Mapping[str, Any]:
+    """The settings of a row's run."""
     return row.get("settings") or {}
+
+
+def minutes_of(row: Line) -> float | None:
+    """The length of stream that a question stands for, where its run names one.
+
+    A question about the whole of what was seen, in a run that asks at several durations, stands for the time at which
+    it was asked.
+    """
+    settings = settings_of(row)
+    if settings.get("ask_at") and row["kind"] in WHOLE:
+        return float(row["t_s"]) / 60
+    minutes = settings.get("minutes")
+    return float(minutes) if isinstance(minutes, int | float) else None
+
+
+def credit(row: Line) -> float | None:
+    """What an answer earned, in [0, 1]: its MRA, or whether it was right; None where the scorer crashed on it."""
+    if row["mra"] is not None:
+        return float(row["mra"])
+    return None if row["correct"] is None else float(row["correct"])
 
 
 def _group(kind: str, dataset: str, length: str, rows: list[Line]) -> Group:

@@ -72,7 +72,10 @@ def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "export", str(tmp_path), "--stops", "1"]) == 0
     assert "vsi_590k.jsonl" in capsys.readouterr().out
     assert (tmp_path / "vsi_590k.jsonl").read_text().count("\n") > 3
+    assert main(["data", "export", str(tmp_path), "--layout", "vsi-bench", "--draws", "1"]) == 0
+    assert "test.jsonl" in capsys.readouterr().out
     assert main(["data", "export", str(tmp_path), "--stops", "0"]) == USER_ERROR_STATUS
+    assert main(["data", "export", str(tmp_path), "--draws", "0"]) == USER_ERROR_STATUS
 
 
 def test_bench_writes_its_figures(

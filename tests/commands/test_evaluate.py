@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ssm_sense.commands import evaluate as command
+from ssm_sense.commands import report
 from ssm_sense.data.video import write_video
 from ssm_sense.errors import UserError
 from ssm_sense.memory.blind import Blind, BlindMemory
@@ -86,7 +87,8 @@ def test_all_lengths_and_tasks_by_default(data, tmp_path, capsys):
         ("frame_counter-30min", "vsr", 5.0, "A"),
         ("frame_counter-30min", "vsc", 5.0, "5"),
     ]
-    assert rows[0]["settings"] == {"dataset": "VSI-SUPER-Both", "minutes": 10.0, "fps": 1.0, "batch_frames": 8}
+    settings = {"benchmark": "vsi-super", "dataset": "VSI-SUPER-Both", "minutes": 10.0, "fps": 1.0, "batch_frames": 8}
+    assert rows[0]["settings"] == settings
     assert rows[0]["command"].startswith("ssm-sense evaluate --model somewhere")
     assert "frame_counter-10min: 1 watched, 0 finished before, 0 failed" in capsys.readouterr().out
     assert run(data, tmp_path / "out") == rows
@@ -128,8 +130,35 @@ def test_bad_arguments(data, tmp_path, flags, said):
 
 
 def test_a_folder_without_tables(tmp_path):
-    with pytest.raises(UserError, match=r"expected tables such as test_10mins\.parquet"):
+    with pytest.raises(UserError, match=r"expected test_10mins\.parquet \(VSI-SUPER\), .*; found nothing"):
         run(tmp_path, tmp_path / "out")
+    with pytest.raises(UserError, match="expected a folder, or a dataset's id"):
+        run(tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_vsi_bench_by_the_same_door(tmp_path):
+    folder = tmp_path / "VSI-Bench"
+    (folder / "scannet").mkdir(parents=True)
+    write_video(folder / "scannet" / "scene0011_00.mp4", [np.zeros((32, 32, 3), np.uint8)] * 4, 1)
+    row = {"id": 0, "dataset": "scannet", "scene_name": "scene0011_00", "question": "What?"}
+    number = row | {"question_type": "object_size_estimation", "options": None, "ground_truth": "5"}
+    choice = row | {"question_type": "object_rel_distance", "options": ["A. bed", "B. tv"], "ground_truth": "A"}
+    (folder / "test.jsonl").write_text("".join(json.dumps(one) + "\n" for one in (number, choice)))
+    rows = run(folder, tmp_path / "out", "--scorer", "official-vsi-bench")
+    assert [(r["run"], r["kind"], r["prediction"], r["correct"], r["mra"]) for r in rows] == [
+        ("frame_counter-vsi-bench", "object_size_estimation", "4", False, pytest.approx(0.6)),
+        ("frame_counter-vsi-bench", "object_rel_distance", "A", True, None),
+    ]
+    assert rows[0]["settings"] == {"benchmark": "vsi-bench", "dataset": "VSI-Bench", "fps": 1.0, "batch_frames": 8}
+    page = tmp_path / "page.html"
+    assert report.main(["--rows", str(tmp_path / "out"), "--out", str(page)]) == 0
+    lines = (tmp_path / "page" / "benchmarks.csv").read_text().splitlines()
+    assert [line.split(",")[2:4] for line in lines[1:]] == [
+        ["object size estimation", "0.6"],
+        ["object rel distance", "1.0"],
+        ["average", "0.8"],
+    ]
+    assert "VSI-Bench" in page.read_text()
 
 
 def test_a_task_that_nobody_asks(data, tmp_path):

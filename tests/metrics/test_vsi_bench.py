@@ -1,9 +1,12 @@
 """VSI-Bench's score, ours and as its own scorer has it."""
 
+import math
+
 import pytest
 
-from ssm_sense.metrics.score import robust
-from ssm_sense.metrics.vsi_bench import bench_scores, official_vsi_bench
+from ssm_sense.metrics.interval import stream_mean
+from ssm_sense.metrics.score import official_vsi_bench, robust
+from ssm_sense.metrics.vsi_bench import bench_estimate, bench_scores
 
 
 def test_tasks_weigh_the_same_and_so_do_levels_of_direction() -> None:
@@ -44,3 +47,22 @@ def test_the_official_scorer_crashes_where_it_does() -> None:
         official_vsi_bench(None, "4")
     assert robust("0", "0").value == 1
     assert robust(None, "4").value == 0
+
+
+def test_the_interval_of_the_average_is_a_bootstrap_over_streams() -> None:
+    """One question a stream and type: the average of a sample is the plain mean, as `stream_mean` has it."""
+    streams = [f"s{i}" for i in range(10) for _ in range(2)]
+    kinds = ["route_planning", "object_rel_distance"] * 10
+    credits = [float(i < 4) for i in range(10) for _ in range(2)]
+    found = bench_estimate(kinds, credits, streams)
+    assert found == pytest.approx(stream_mean(credits, streams))
+    assert math.isnan(bench_estimate(kinds[:4], credits[:4], streams[:4]).low)
+    with pytest.raises(ValueError, match="types, got none"):
+        bench_estimate(["vsr"], [1.0], ["a"])
+
+
+def test_a_sample_without_a_type_leaves_it_out() -> None:
+    kinds = ["object_rel_direction_easy"] * 5 + ["object_rel_direction_hard"]
+    found = bench_estimate(kinds, [1.0] * 5 + [0.0], [*"abcde", "a"])
+    assert found.value == pytest.approx(0.5)
+    assert found.high == pytest.approx(1.0)  # samples without stream a have the easy level alone

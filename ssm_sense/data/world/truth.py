@@ -218,3 +218,9 @@ class Truth:
             tuple(raw.get("mixed", ())),
             tuple(tuple((frame, pixels) for frame, pixels in needle) for needle in raw.get("shown", ())),
         )
+
+
+def events_beside(video: Path) -> tuple[Event, ...] | None:
+    """The true events of a rendered video; None for a real one, which has no truth beside it."""
+    truth = video.with_suffix(".json")
+    return Truth.load(truth).events if truth.is_file() else None

@@ -1,0 +1,148 @@
+"""One door: what a folder holds is told by its tables."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ssm_sense.commands import evaluate as command
+from ssm_sense.data import datasets
+from ssm_sense.data.datasets import Clips, layout_of, open_parts
+from ssm_sense.data.video import write_video
+from ssm_sense.data.vsi_590k import TABLE
+from ssm_sense.data.world.batch import jobs, render
+from ssm_sense.data.world.export import BENCH_TABLE, export, export_bench
+from ssm_sense.errors import UserError
+
+SCENES = ("scannet/scene0011_00", "arkitscenes/41069025")
+BENCH = {"id": 0, "question": "How many table(s) are in this room?", "options": None, "ground_truth": "4"}
+CHOICE = {"id": 1, "question": "Which?", "options": ["A. left", "B. back", "C. right"], "ground_truth": "B"}
+
+
+def bench_rows() -> list[dict]:
+    rows = []
+    for scene in SCENES:
+        where = dict(zip(("dataset", "scene_name"), scene.split("/"), strict=True))
+        rows.append(BENCH | where | {"question_type": "object_counting"})
+        rows.append(CHOICE | where | {"question_type": "object_rel_direction_medium"})
+    return rows
+
+
+def train_rows() -> list[dict]:
+    turns = [{"from": "human", "value": "<image>\nHow many chair(s)?"}, {"from": "gpt", "value": "4"}]
+    return [{"conversations": turns, "question_type": "object_count", "video": f"{scene}.mp4"} for scene in SCENES]
+
+
+def super_rows() -> list[dict]:
+    asked = {"question": "Which?", "options": ["A. Bed", "B. Sofa"], "answer": "A"}
+    return [asked | {"video_path": f"{scene}.mp4"} for scene in SCENES]
+
+
+def write(folder: Path, *layouts: str) -> Path:
+    """Videos of three frames with the tables of some layouts, by the real column names."""
+    for scene in SCENES:
+        (folder / scene).parent.mkdir(parents=True, exist_ok=True)
+        write_video(folder / f"{scene}.mp4", [np.zeros((32, 32, 3), np.uint8)] * 3, 1)
+    if "vsi-super" in layouts:
+        pq.write_table(pa.Table.from_pylist(super_rows()), folder / "test_10mins.parquet")
+    for layout, name, rows in (("vsi-bench", BENCH_TABLE, bench_rows()), ("vsi-590k", TABLE, train_rows())):
+        if layout in layouts:
+            (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("layout", "minutes", "kinds"),
+    [
+        ("vsi-super", 10.0, ["vsr"]),
+        ("vsi-bench", None, ["object_counting", "object_rel_direction_medium"]),
+        ("vsi-590k", None, ["object_count"]),
+    ],
+)
+def test_a_layout_is_told_by_its_tables(tmp_path: Path, layout: str, minutes: float | None, kinds: list[str]) -> None:
+    write(tmp_path, layout)
+    assert layout_of(tmp_path) == layout
+    (part,) = open_parts(tmp_path)
+    assert (part.layout, part.minutes) == (layout, minutes)
+    assert [clip.name for clip in part.clips] == list(SCENES)
+    assert [question.kind for question in part.clips[0].questions] == kinds
+    assert len(list(part.clips[1].frames)) == 3
+    assert len(open_parts(tmp_path, limit=1)[0].clips) == 1
+
+
+def test_a_folder_with_several_wants_to_be_told_which(tmp_path: Path) -> None:
+    write(tmp_path, "vsi-super", "vsi-bench")
+    with pytest.raises(UserError, match="holds tables of vsi-super and vsi-bench; say with --layout"):
+        open_parts(tmp_path)
+    assert [open_parts(tmp_path, layout)[0].layout for layout in ("vsi-super", "vsi-bench")] == [
+        "vsi-super",
+        "vsi-bench",
+    ]
+
+
+def test_a_folder_with_none_is_told_what_was_expected_and_found(tmp_path: Path) -> None:
+    write(tmp_path)
+    with pytest.raises(
+        UserError, match=r"expected test_10mins\.parquet .*vsi_590k\.jsonl.*; found arkitscenes/, scann"
+    ):
+        layout_of(tmp_path)
+    with pytest.raises(UserError, match="there is no such folder"):
+        layout_of(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="expected tables such as test_10mins"):
+        open_parts(tmp_path, "vsi-super")
+
+
+def test_kinds_of_question_are_chosen_and_checked(tmp_path: Path) -> None:
+    write(tmp_path, "vsi-bench", "vsi-590k")
+    (part,) = open_parts(tmp_path, "vsi-bench", tasks=["object_rel_direction"])
+    assert [q.kind for clip in part.clips for q in clip.questions] == ["object_rel_direction_medium"] * 2
+    with pytest.raises(UserError, match=r"expected of vsi-bench some of object_rel_direction_easy, .*; got vsr"):
+        open_parts(tmp_path, "vsi-bench", tasks=["vsr"])
+    with pytest.raises(UserError, match="expected questions of route_planning, found none"):
+        open_parts(tmp_path, "vsi-bench", tasks=["route_planning"])
+    with pytest.raises(UserError, match="--minutes: expected with VSI-SUPER alone"):
+        open_parts(tmp_path, "vsi-590k", minutes=[10])
+
+
+def test_clips_are_made_when_they_are_asked_for() -> None:
+    made: list[int] = []
+
+    def make(i: int) -> int:
+        made.append(i)
+        return i
+
+    clips: Clips = Clips(10, make)  # type: ignore[arg-type]
+    assert clips[2:5][1] == 3
+    assert clips[-1] == 9
+    assert list(clips[:2].map(lambda i: 10 * i)) == [0, 10]  # type: ignore[arg-type, return-value, operator]
+    assert made == [3, 9, 0, 1]
+    with pytest.raises(IndexError):
+        clips[10]
+
+
+def test_rendered_streams_go_through_the_same_door(tmp_path: Path) -> None:
+    render(tmp_path, jobs("tour", "val", 0, 0.3, 1, 1, 32, 6.0), 1)
+    with pytest.raises(UserError, match="rendered videos without questions, which `ssm-sense data export` asks"):
+        layout_of(tmp_path)
+    counts = export_bench(tmp_path, draws=3)
+    (part,) = open_parts(tmp_path)
+    (clip,) = part.clips
+    assert part.layout == "vsi-bench"
+    assert clip.name == "0.3mins/00000000"
+    assert clip.events
+    kinds = [question.kind for question in clip.questions]
+    assert {kind: kinds.count(kind) for kind in kinds} == counts
+    assert counts["room_size_estimation"] == 1  # asked thrice, and each time the same
+    assert len({(q.kind, q.text) for q in clip.questions}) == len(clip.questions)
+    export(tmp_path, stops=2)
+    (train,) = open_parts(tmp_path, "vsi-590k")[0].clips
+    assert train.events == clip.events
+    assert min(question.t_s for question in train.questions) < train.duration_s
+
+
+def test_the_command_line_names_the_same_layouts() -> None:
+    assert command.LAYOUTS == datasets.LAYOUTS
+    assert command.TASKS == datasets.SUPER_TASKS
