@@ -1,14 +1,17 @@
-"""Tiny random language models of three families, and models of frame tokens over them."""
+"""Tiny random language models of three families, models of frame tokens over them, and what every policy must do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from ssm_sense.language.causal_lm import CausalLM
+from ssm_sense.memory.policy import Policy
 from ssm_sense.memory.sliding_window import SlidingWindow
+from ssm_sense.state import State
 
 FAMILIES = {
     "qwen2": (Qwen2Config, Qwen2ForCausalLM),
@@ -73,3 +76,57 @@ def frame_tokens(family_folder, language_folder) -> Callable[..., SlidingWindow]
 def latents() -> torch.Tensor:
     """Forty frames (40, 9, 12)."""
     return torch.randn(40, 9, 12, generator=torch.Generator().manual_seed(2))
+
+
+PROMPT, OPTIONS = "how many chairs are there", ["A. one", "B. two"]
+
+
+def watch(policy: Policy, latents: torch.Tensor, start: int = 0, surprises: Sequence[float | None] = ()) -> list[int]:
+    """Show frames at one a second; the bytes held after each."""
+    sizes = []
+    for t, one in enumerate(latents):
+        policy.observe(one, surprises[t] if surprises else None, float(start + t))
+        sizes.append(policy.nbytes)
+    return sizes
+
+
+def scores(policy: Policy) -> torch.Tensor:
+    """Log-likelihoods of the two options."""
+    return torch.tensor(policy.read(PROMPT, OPTIONS).log_likelihoods)
+
+
+def plain(model, tokens: torch.Tensor) -> torch.Tensor:
+    """The same by a plain forward pass of the language model over tokens (n, Q)."""
+    with torch.no_grad():
+        return model.language.score(tokens[None], PROMPT, ["A", "B"])
+
+
+def contract(make: Callable[[], Policy], latents: torch.Tensor, cut: int, surprises: Sequence[float] = ()) -> None:
+    """Reading leaves no trace, a saved stream goes on, bytes are those of the state, and reset forgets everything."""
+    before, after = (surprises[:cut], surprises[cut:]) if surprises else ((), ())
+    asked, quiet, resumed = make(), make(), make()
+    empty = asked.nbytes, asked.read(PROMPT, OPTIONS)
+    for t, one in enumerate(latents[:cut]):
+        for policy in (asked, quiet):
+            policy.observe(one, before[t] if before else None, float(t))
+            assert policy.nbytes == State(policy.state_dict()).nbytes
+        asked.read(PROMPT)
+    resumed.load_state_dict({name: tensor.clone() for name, tensor in quiet.state_dict().items()})
+    assert resumed.nbytes == quiet.nbytes
+    for policy in (asked, quiet, resumed):
+        watch(policy, latents[cut:], cut, after)
+    assert asked.read(PROMPT, OPTIONS) == quiet.read(PROMPT, OPTIONS) == resumed.read(PROMPT, OPTIONS)
+    assert resumed.read(PROMPT) == quiet.read(PROMPT)
+    assert all(torch.equal(resumed.state_dict()[name], tensor) for name, tensor in quiet.state_dict().items())
+    resumed.reset()
+    assert (resumed.nbytes, resumed.read(PROMPT, OPTIONS)) == empty
+    fresh = make()
+    watch(resumed, latents[:cut], 0, before)
+    watch(fresh, latents[:cut], 0, before)
+    assert resumed.read(PROMPT, OPTIONS) == fresh.read(PROMPT, OPTIONS)
+
+
+@pytest.fixture
+def checks() -> SimpleNamespace:
+    """`watch`, `scores`, `plain` and `contract`, for tests that live in files of their own."""
+    return SimpleNamespace(watch=watch, scores=scores, plain=plain, contract=contract)

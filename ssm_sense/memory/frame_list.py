@@ -1,0 +1,48 @@
+"""Frames held as the tokens that the language model would see: what policies share that keep no cache."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ssm_sense.language.causal_lm import CausalLM
+from ssm_sense.memory.kv_cache import FrameTokens
+from ssm_sense.memory.policy import Answer, answer
+
+
+def tokens_of(model: FrameTokens, latents: Tensor) -> Tensor:
+    """A frame's tokens (F, Q), in the language model's precision, for its latents (S, V)."""
+    return model.embed(latents).to(_dtype(model.language))
+
+
+def read_frames(model: FrameTokens, frames: Sequence[Tensor], prompt: str, options: Sequence[str] = ()) -> Answer:
+    """Answer from frames (F, Q), one after the other; each question reads all of them anew."""
+    return answer(model.language, stacked(model, frames).flatten(0, 1)[None], prompt, options)
+
+
+def frame_bytes(model: FrameTokens) -> int:
+    """Bytes of one frame's tokens."""
+    return model.frame_tokens * model.language.width * _dtype(model.language).itemsize
+
+
+def stacked(model: FrameTokens, frames: Sequence[Tensor]) -> Tensor:
+    """Frames (n, F, Q), also when there are none."""
+    if frames:
+        return torch.stack(list(frames))
+    return torch.zeros(0, model.frame_tokens, model.language.width, dtype=_dtype(model.language))
+
+
+def unstacked(model: FrameTokens, state: Mapping[str, Tensor], name: str) -> list[Tensor]:
+    """What `stacked` was given. Raises ValueError for anything else."""
+    expected = (model.frame_tokens, model.language.width)
+    found = state.get(name)
+    if found is None or found.shape[1:] != expected:
+        came = "nothing" if found is None else str(tuple(found.shape))
+        raise ValueError(f"{name}: expected frames (n, {expected[0]}, {expected[1]}), got {came}")
+    return list(found.clone())
+
+
+def _dtype(language: CausalLM) -> torch.dtype:
+    if language.lm is None:
+        raise RuntimeError("expected a loaded language model, call load() first")
+    return language.lm.dtype
