@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ssm_sense.lit.cli import StreamCLI
-from ssm_sense.lit.data import StreamData
+from ssm_sense.lit.data import TrainingData
 from ssm_sense.lit.module import StreamModule
 
 ROOT = Path(__file__).parents[1]
@@ -20,7 +20,14 @@ def test_there_are_configs() -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_config_instantiates(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    cli = StreamCLI(StreamModule, StreamData, args=["--config", str(path)], run=False, seed_everything_default=0)
+    cli = StreamCLI(
+        StreamModule,
+        TrainingData,
+        args=["--config", str(path)],
+        run=False,
+        seed_everything_default=0,
+        subclass_mode_data=True,
+    )
     assert sum(p.numel() for p in cli.model.parameters()) > 0 or cli.model.model.language_width > 0
     assert callable(cli.model.optimizer)
     # Two groups, as `StreamModule.configure_optimizers` makes them; the language model's own are not loaded here.

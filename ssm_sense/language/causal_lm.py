@@ -63,6 +63,14 @@ class CausalLM(nn.Module):
             self.lm = lm.train(self.training)
         return self
 
+    def move(self, path: str, tokenizer: str | None) -> None:
+        """Load from another place than the constructor was told. Raises RuntimeError where the weights are there."""
+        if self.lm is not None:
+            raise RuntimeError(f"CausalLM({self.path!r}): cannot move to {path!r} once the weights are loaded")
+        self.path, self.tokenizer_path = path, tokenizer
+        for known in ("folder", "width"):
+            self.__dict__.pop(known, None)
+
     def save(self, folder: Path) -> None:
         """Write the weights to folder/llm and the tokenizer to folder/tokenizer, as `CausalLM` reads them."""
         lm, layout = self._loaded()

@@ -1,5 +1,6 @@
 """Streams for training: cached latents, the truth beside their videos, and questions drawn along the way."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from ssm_sense.data.world.mixture import mixture
 from ssm_sense.data.world.truth import Truth
 from ssm_sense.errors import UserError
 from ssm_sense.language.query import Query
+from ssm_sense.vision.siglip import SiglipTower
 
 
 class StreamBatch(NamedTuple):
@@ -25,11 +27,13 @@ class StreamBatch(NamedTuple):
     """(B, T, S, V) float32."""
     seconds: Tensor
     """(B, T) float64."""
-    events: Tensor
-    """(B, T) bool: the room changed with this frame."""
+    events: Tensor | None
+    """(B, T) bool: the room changed with this frame; None where nobody knows."""
     queries: list[Query]
     kinds: list[str]
     """Of each query, what is asked for."""
+    weight: float = 1.0
+    """Of the mean over these queries in the mean over those of all processes, times the number of processes."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class StreamBatches(IterableDataset[StreamBatch]):
         questions: asked of each stream at each stop, of different kinds.
         seed: of everything drawn.
         start, count: numbers of the first batch and of batches; None never ends.
+        rank, ranks: this process and how many there are. All draw the same batch, and each yields its share of the
+            streams: the first B / ranks of them, or the next.
     """
 
     def __init__(
@@ -63,6 +69,8 @@ class StreamBatches(IterableDataset[StreamBatch]):
         seed: int,
         start: int = 0,
         count: int | None = None,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         if len(streams) < batch_size:
             raise UserError(f"batch_size: expected at most the number of streams, {len(streams)}, got {batch_size}")
@@ -74,6 +82,8 @@ class StreamBatches(IterableDataset[StreamBatch]):
         self.streams, self.batch_size, self.frames = streams, batch_size, frames
         self.stops, self.questions, self.seed = stops, questions, seed
         self.start, self.count = start, count
+        self.own = share(batch_size, rank, ranks)
+        self.ranks = ranks
 
     def __iter__(self) -> Iterator[StreamBatch]:
         number = self.start
@@ -82,25 +92,37 @@ class StreamBatches(IterableDataset[StreamBatch]):
             number += 1
 
     def batch(self, number: int) -> StreamBatch:
-        """Batch ``number`` of this seed."""
+        """This process's share of batch ``number`` of this seed."""
         rng = np.random.default_rng((self.seed, number))
         chosen = [self.streams[i] for i in rng.choice(len(self.streams), self.batch_size, replace=False)]
         inner = rng.choice(self.frames - 1, self.stops - 1, replace=False)
         stops = [*sorted(int(i) for i in inner), self.frames - 1]
-        queries, kinds = [], []
+        queries, kinds, everyones = [], [], 0
         for b, stream in enumerate(chosen):
             for frame in stops:
                 asked = mixture(stream.truth, stream.truth.frames[frame].t_s, rng)
-                for i in sorted(rng.permutation(len(asked))[: self.questions]):
-                    queries.append(Query(b, frame, asked[i].prompt, asked[i].answer))
+                drawn = sorted(rng.permutation(len(asked))[: self.questions])
+                everyones += len(drawn)
+                for i in drawn if b in self.own else ():
+                    queries.append(Query(b - self.own.start, frame, asked[i].prompt, asked[i].answer))
                     kinds.append(asked[i].kind)
+        chosen = chosen[self.own.start : self.own.stop]
         return StreamBatch(
             torch.stack([s.latents[: self.frames].float() for s in chosen]),
             torch.tensor([[f.t_s for f in s.truth.frames[: self.frames]] for s in chosen], dtype=torch.float64),
             torch.stack([room_changes(s.truth)[: self.frames] for s in chosen]),
             queries,
             kinds,
+            len(queries) * self.ranks / everyones,
         )
+
+
+def share(batch_size: int, rank: int, ranks: int) -> range:
+    """Which streams of a batch are a process's own. Raises UserError where they cannot be shared out evenly."""
+    if batch_size % ranks:
+        raise UserError(f"batch_size: expected a multiple of the number of processes, {ranks}, got {batch_size}")
+    each = batch_size // ranks
+    return range(rank * each, (rank + 1) * each)
 
 
 def room_changes(truth: Truth) -> Tensor:
@@ -109,13 +131,37 @@ def room_changes(truth: Truth) -> Tensor:
     return torch.cat([torch.zeros(1, dtype=torch.bool), rooms[1:] != rooms[:-1]])
 
 
-class StreamData(L.LightningDataModule):
+class TrainingData(L.LightningDataModule, ABC):
+    """What the training loop is fed from: batches that are a function of the seed and their number."""
+
+    vision: SiglipTower | None = None
+    """The tower that makes the latents; the command line sets it."""
+
+    @abstractmethod
+    def some_latents(self) -> Tensor:
+        """Training latents (n, S, V) to measure their scale on."""
+
+    @property
+    def batches_done(self) -> int:
+        """How many batches training has had."""
+        return self.trainer.fit_loop.epoch_loop.total_batch_idx + 1 if self.trainer is not None else 0
+
+    @property
+    def process(self) -> dict[str, int]:
+        """``rank`` and ``ranks``."""
+        if self.trainer is None:
+            return {"rank": 0, "ranks": 1}
+        return {"rank": self.trainer.global_rank, "ranks": self.trainer.world_size}
+
+
+class StreamData(TrainingData):
     """Folders of rendered videos with their truth, and the cache of their latents.
 
     Args:
         features: folder that `ssm-sense features extract` wrote.
         train, val, test: folders that `ssm-sense world render` wrote; None leaves a stage out.
-        batch_size, frames, stops, questions: as for `StreamBatches`.
+        batch_size: B, of all processes together.
+        frames, stops, questions: as for `StreamBatches`.
         val_batches: batches of a validation or test run.
         seed: of the questions and the order of streams.
     """
@@ -157,8 +203,8 @@ class StreamData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[StreamBatch]:
         """Goes on from the step that training has reached."""
-        done = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1 if self.trainer is not None else 0
-        batches = StreamBatches(self.streams("train"), **self.shape, seed=self.seed, start=done)
+        streams = self.streams("train")
+        batches = StreamBatches(streams, **self.shape, seed=self.seed, start=self.batches_done, **self.process)
         return DataLoader(batches, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[StreamBatch]:
@@ -170,7 +216,8 @@ class StreamData(L.LightningDataModule):
         return self._fixed("test")
 
     def _fixed(self, stage: str) -> DataLoader[StreamBatch]:
-        batches = StreamBatches(self.streams(stage), **self.shape, seed=self.seed, count=self.val_batches)
+        streams = self.streams(stage)
+        batches = StreamBatches(streams, **self.shape, seed=self.seed, count=self.val_batches, **self.process)
         return DataLoader(batches, batch_size=None)
 
 

@@ -1,6 +1,8 @@
 """The training loop's view of a memory: losses in, log out."""
 
 import time
+from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -9,7 +11,10 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from ssm_sense import ops
-from ssm_sense.lit.data import StreamBatch, StreamData
+from ssm_sense.lit.data import StreamBatch, TrainingData
+from ssm_sense.lit.parts import train_only
+from ssm_sense.lit.ranks import follow_together, totals
+from ssm_sense.lit.start import start_from
 from ssm_sense.memory.answering import AnsweringModel
 
 
@@ -19,6 +24,10 @@ class StreamModule(L.LightningModule):
     Args:
         model: ours, or a rival.
         optimizer: over the parameters that require gradients.
+        rates: what is trained, each part at a learning rate of its own, and all else frozen, as `train_only` has it;
+            None trains all that the model does not freeze itself, at the optimizer's rate.
+        start: a model folder to begin from, such as the stage before this one wrote, language model and latents'
+            scale included; None begins at the language model's own weights, and all else at random.
         lr_scheduler: stepped after every optimizer step; None keeps the rate constant.
         true_events_steps: for so many steps the true boundaries stand in for found ones, while the predictor whose
             surprise finds them is still untrained.
@@ -32,6 +41,8 @@ class StreamModule(L.LightningModule):
         lr_scheduler: LRSchedulerCallable | None = None,
         true_events_steps: int = 0,
         backend: str = "any",
+        rates: dict[str, float] | None = None,
+        start: str | None = None,
     ) -> None:
         super().__init__()
         if backend not in ("any", "native"):
@@ -42,17 +53,31 @@ class StreamModule(L.LightningModule):
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.true_events_steps = true_events_steps
         self.backend = backend
+        self.rates, self.start = rates, start
+        self._groups: list[dict[str, Any]] | None = None
         self._loaded = False
         self._begun_s = 0.0
+        self._sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0])
 
     def configure_model(self) -> None:
-        """Load pretrained weights, late, so that a configuration instantiates without them."""
+        """Load pretrained weights, late, so that a configuration instantiates without them, and freeze what stays."""
         if self._loaded:
             return
         if self.backend == "native":
             ops.require("native", self._device_kind())
-        self.model.load()
+        if self.start is None:
+            self.model.load()
+        else:
+            start_from(self.model, Path(self.start))
+        if self.rates is not None:
+            self._groups = train_only(self.model, self.rates)
+        if self._ranks > 1:
+            follow_together(self.model)
         self._loaded = True
+
+    @property
+    def _ranks(self) -> int:
+        return self.trainer.world_size if self._trainer is not None else 1
 
     def _device_kind(self) -> str:
         """Of the device that training runs on, known before the model is moved there; its own without a trainer."""
@@ -61,22 +86,26 @@ class StreamModule(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimizer and, if one is given, its schedule per step.
 
-        There are two groups of parameters, the model's own and the language model's (either may be empty), so that a
-        schedule can give each its rate: OneCycleLR takes ``max_lr: [3.0e-3, 5.0e-4]``.
+        There is a group of parameters for each of ``rates``. Without those there are two, the model's own and the
+        language model's (either may be empty), so that a schedule can give each its rate: OneCycleLR takes
+        ``max_lr: [3.0e-3, 5.0e-4]``.
         """
-        language = {id(p) for p in self.model.language.parameters()}
-        wanted = [p for p in self.parameters() if p.requires_grad]
-        own, lent = ([p for p in wanted if (id(p) in language) == is_lent] for is_lent in (False, True))
-        optimizer = self.optimizer([{"params": own}, {"params": lent}])
+        optimizer = self.optimizer(self._groups if self._groups is not None else self._two_groups())
         if self.lr_scheduler is None:
             return optimizer
         scheduler = self.lr_scheduler(optimizer)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def _two_groups(self) -> list[dict[str, Any]]:
+        language = {id(p) for p in self.model.language.parameters()}
+        wanted = [p for p in self.parameters() if p.requires_grad]
+        own, lent = ([p for p in wanted if (id(p) in language) == is_lent] for is_lent in (False, True))
+        return [{"params": own}, {"params": lent}]
+
     def on_fit_start(self) -> None:
-        """Measure the latents' scale on training data, unless training is resumed; say what runs the recurrence."""
-        if self.trainer.global_step == 0:
-            data: StreamData = self.trainer.datamodule  # type: ignore[attr-defined]
+        """Measure the latents' scale on training data, unless training goes on; say what runs the recurrence."""
+        if self.trainer.global_step == 0 and self.start is None:
+            data: TrainingData = self.trainer.datamodule  # type: ignore[attr-defined]
             self.model.scale.fit(data.some_latents().to(self.device))
         self.print(f"selective scan runs on {ops.backend(self.device.type)}")
 
@@ -87,11 +116,22 @@ class StreamModule(L.LightningModule):
     def training_step(self, batch: StreamBatch, batch_idx: int) -> Tensor:
         """Loss of one batch of streams."""
         events = batch.events if self.global_step < self.true_events_steps else None
-        losses = self.model.losses(batch.latents, batch.seconds, batch.queries, events)
-        losses.pop("per_query")
+        losses, _ = self._losses(batch, events)
         for name, value in losses.items():
-            self.log(f"train/{name}", value, prog_bar=name in ("loss", "answer"))
+            self.log(f"train/{name}", value, prog_bar=name in ("loss", "answer"), sync_dist=self._ranks > 1)
         return losses["loss"]
+
+    def _losses(self, batch: StreamBatch, events: Tensor | None) -> tuple[dict[str, Tensor], Tensor]:
+        """The scalars, of which a mean over processes is that of the whole batch, and the loss of each query.
+
+        Processes have equally many frames but not questions, so an answer's share in its own process's mean is
+        not yet its share in the whole batch's.
+        """
+        losses = self.model.losses(batch.latents, batch.seconds, batch.queries, events)
+        per_query = losses.pop("per_query")
+        losses["loss"] = losses["loss"] + (batch.weight - 1) * losses["answer"]
+        losses["answer"] = batch.weight * losses["answer"]
+        return losses, per_query
 
     def on_train_batch_end(self, outputs: Any, batch: StreamBatch, batch_idx: int) -> None:
         """Log the throughput."""
@@ -99,7 +139,7 @@ class StreamModule(L.LightningModule):
         self.log("train/frames_per_s", frames / (time.perf_counter() - self._begun_s), prog_bar=True)
 
     def validation_step(self, batch: StreamBatch, batch_idx: int) -> None:
-        """Log the loss as a whole and by kind of question."""
+        """Take note of the loss as a whole and by kind of question."""
         self._evaluate(batch, "val")
 
     def test_step(self, batch: StreamBatch, batch_idx: int) -> None:
@@ -107,10 +147,26 @@ class StreamModule(L.LightningModule):
         self._evaluate(batch, "test")
 
     def _evaluate(self, batch: StreamBatch, stage: str) -> None:
-        losses = self.model.losses(batch.latents, batch.seconds, batch.queries)
-        per_query = losses.pop("per_query")
+        losses, per_query = self._losses(batch, None)
         for name, value in losses.items():
-            self.log(f"{stage}/{name}", value, batch_size=len(batch.seconds))
-        for kind in sorted(set(batch.kinds)):
-            chosen = [i for i, other in enumerate(batch.kinds) if other == kind]
-            self.log(f"{stage}/answer_{kind}", per_query[chosen].mean(), batch_size=len(chosen))
+            self._add(f"{stage}/{name}", float(value) * len(batch.seconds), len(batch.seconds))
+        for kind, loss in zip(batch.kinds, per_query.tolist(), strict=True):
+            self._add(f"{stage}/answer_{kind}", loss, 1)
+
+    def _add(self, name: str, total: float, number: int) -> None:
+        self._sums[name][0] += total
+        self._sums[name][1] += number
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over what all processes saw."""
+        self._log_means()
+
+    def on_test_epoch_end(self) -> None:
+        """The same on test data."""
+        self._log_means()
+
+    def _log_means(self) -> None:
+        # Not by `log` step by step: a kind of question that one process met and another did not would stall them.
+        for name, mean in totals({name: (total, int(n)) for name, (total, n) in self._sums.items()}).items():
+            self.log(name, mean, sync_dist=self._ranks > 1)
+        self._sums.clear()

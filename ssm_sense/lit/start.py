@@ -1,0 +1,62 @@
+"""Where a stage of training begins: at the model folder that the stage before it wrote."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from ssm_sense.errors import UserError
+from ssm_sense.memory.answering import AnsweringModel
+
+_LANGUAGE = "language."
+_VISION = {"layer": -2, "pooling": "bilinear", "grid": 8}
+"""What decides the latents, besides the weights, and what it is where a folder does not say."""
+
+
+def start_from(model: AnsweringModel, folder: Path) -> None:
+    """Load a model, its language model included, with the weights of a model folder.
+
+    Nothing but safetensors and the language model's own files is read. Raises UserError where the folder holds no
+    model, or one that does not fit: every weight must be there, in the same shape, and no other.
+    """
+    path = folder / "model.safetensors"
+    if not path.is_file() or not (folder / "llm").is_dir():
+        raise UserError(f"{folder}: expected a model folder to start from, such as the stage before this one wrote")
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: damaged ({error})") from error
+    model.language.move(str(folder / "llm"), str(folder / "tokenizer"))
+    model.load()
+    wanted = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(_LANGUAGE)}
+    wrong = [f"{name} is missing" for name in wanted.keys() - weights.keys()]
+    wrong += [f"{name} is not of this model" for name in weights.keys() - wanted.keys()]
+    wrong += [
+        f"{name} is {tuple(weights[name].shape)}, not {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in weights and weights[name].shape != tensor.shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise UserError(f"{folder}: its weights do not fit this model: {'; '.join(sorted(wrong)[:3])}{more}")
+    model.load_state_dict(weights, strict=False)
+
+
+def check_vision(folder: Path, vision_config: Mapping[str, Any]) -> None:
+    """Raise UserError where a model folder was trained on latents made in another way.
+
+    vision_config: arguments of the `SiglipTower` that makes them now.
+    """
+    path = folder / "config.yaml"
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = config["vision"]["init_args"]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise UserError(f"{folder}: expected a model folder with a config.yaml ({error})") from error
+    for name, default in _VISION.items():
+        theirs, ours = found.get(name, default), vision_config.get(name, default)
+        if theirs != ours:
+            raise UserError(f"{folder}: was trained on latents with vision.{name} {theirs}, got {ours}")

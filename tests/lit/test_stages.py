@@ -1,0 +1,102 @@
+"""A stage trains the parts that it names, and begins where the stage before it ended."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from ssm_sense.errors import UserError
+from ssm_sense.folder import load_model
+from ssm_sense.language.causal_lm import CausalLM
+from ssm_sense.lit.parts import train_only
+from ssm_sense.lit.start import check_vision, start_from
+from ssm_sense.memory.sliding_window import SlidingWindow
+from ssm_sense.model import SsmSense
+
+Fit = Callable[..., list[float]]
+
+
+def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
+    """The parts whose parameters differ; the policy's τ is none, it follows what is seen."""
+    names = {name for name in after if not torch.equal(before[name], after[name])}
+    return {name.split(".")[0] for name in names if name != "policy.threshold"}
+
+
+def test_each_stage_goes_on_from_the_folder_of_the_one_before(fit: Fit, tmp_path: Path) -> None:
+    schedule = [
+        "--model.lr_scheduler=ssm_sense.lit.schedule.WarmupCosine",
+        "--model.lr_scheduler.total_steps=4",
+    ]
+    fit(tmp_path / "none", steps=1)
+    one = ["--model.rates={'*_connector': 1.0e-2}", f"--model.start={tmp_path / 'none' / 'model'}", *schedule]
+    fit(tmp_path / "one", steps=3, more=one)
+    two = [
+        "--model.rates={'*_connector': 1.0e-2, language: 1.0e-3, encoder.blocks.1: 1.0e-3}",
+        f"--model.start={tmp_path / 'one' / 'model'}",
+        *schedule,
+    ]
+    fit(tmp_path / "two", steps=3, more=two)
+    none, first, second = (load_model(tmp_path / run / "model")[0].state_dict() for run in ("none", "one", "two"))
+    assert changed(none, first) == {"event_connector", "episode_connector", "frame_connector"}
+    assert changed(first, second) == {"event_connector", "episode_connector", "frame_connector", "encoder", "language"}
+    moved = [name for name in second if name.startswith("encoder.") and not torch.equal(first[name], second[name])]
+    assert all(name.startswith("encoder.blocks.1.") for name in moved)
+    # The latents' scale stays the one that the weights were trained on.
+    assert torch.equal(none["scale.mean"], second["scale.mean"])
+
+
+def test_parts_have_rates_of_their_own_and_all_else_is_frozen(model: SsmSense) -> None:
+    groups = train_only(model, {"encoder.blocks.0": 1e-3, "*_probes": 1e-4, "encoder": 1e-5})
+    assert [group["lr"] for group in groups] == [1e-3, 1e-4, 1e-5]
+    assert {id(p) for p in groups[0]["params"]} == {id(p) for p in model.encoder.blocks[0].parameters()}
+    assert [p.shape for p in groups[1]["params"]] == [model.event_probes.shape, model.episode_probes.shape]
+    trained = {id(p) for group in groups for p in group["params"]}
+    assert {id(p) for p in model.parameters() if p.requires_grad} == trained
+    assert {id(p) for p in model.encoder.parameters()} <= trained
+
+
+def test_a_part_that_is_not_there_or_frozen_is_named(model: SsmSense) -> None:
+    with pytest.raises(UserError, match=r"nothing that can be trained is called 'conector'; the parts are .*encoder"):
+        train_only(model, {"encoder": 1e-3, "conector": 1e-3})
+    model.language.requires_grad_(False)
+    with pytest.raises(UserError, match="'language'"):
+        train_only(model, {"language": 1e-5})
+
+
+@pytest.fixture
+def folder(fit: Fit, tmp_path: Path) -> Path:
+    fit(tmp_path, steps=1, policy="sliding_window")
+    return tmp_path / "model"
+
+
+def window(width: int = 32) -> SlidingWindow:
+    return SlidingWindow(CausalLM("nowhere"), 32, width, places=4)
+
+
+def test_what_does_not_fit_is_named(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    whole = load_file(path)
+    with pytest.raises(UserError, match=r"do not fit this model: connector\.norm\.bias is \(32,\), not \(48,\).* more"):
+        start_from(window(48), folder)
+    save_file({name: x for name, x in whole.items() if name != "connector.slot"} | {"other": torch.zeros(1)}, path)
+    with pytest.raises(UserError, match=r"connector\.slot is missing; other is not of this model"):
+        start_from(window(), folder)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match="damaged"):
+        start_from(window(), folder)
+    shutil.rmtree(folder / "llm")
+    with pytest.raises(UserError, match="expected a model folder to start from"):
+        start_from(window(), folder)
+
+
+def test_other_latents_are_refused(folder: Path) -> None:
+    check_vision(folder, {"path": "elsewhere", "layer": -1, "pooling": "average", "grid": 2})
+    with pytest.raises(UserError, match=r"was trained on latents with vision\.layer -1, got -2"):
+        check_vision(folder, {"path": "elsewhere"})
+    with pytest.raises(UserError, match=r"vision\.grid 2, got 8"):
+        check_vision(folder, {"layer": -1, "pooling": "average"})
+    with pytest.raises(UserError, match=r"config\.yaml"):
+        check_vision(folder / "missing", {})
