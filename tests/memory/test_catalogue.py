@@ -1,0 +1,59 @@
+"""Policies by name: every one is built from settings as they stand in a file, watches and answers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ssm_sense.errors import UserError
+from ssm_sense.memory import catalogue
+from ssm_sense.memory.last_frames import LastFrames
+
+SETTINGS = sorted((Path(__file__).parents[2] / "configs" / "policies").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", catalogue.CLASSES)
+def test_each_is_built_with_its_defaults_and_answers(frame_tokens, latents, checks, name: str) -> None:
+    policy = catalogue.build(name, frame_tokens())
+    checks.watch(policy, latents[:6])
+    assert policy.read("how many chairs", ["A. one", "B. two"]).text in "AB"
+    traits = [getattr(policy, trait) for trait in ("causal", "query_aware", "constant_memory", "needs_training")]
+    assert all(isinstance(trait, bool) for trait in traits)
+
+
+def test_there_is_a_file_of_settings_for_each() -> None:
+    assert {path.stem for path in SETTINGS} == set(catalogue.CLASSES)
+
+
+@pytest.mark.parametrize("path", SETTINGS, ids=lambda path: path.stem)
+def test_a_file_of_settings_states_the_defaults(frame_tokens, latents, checks, path: Path) -> None:
+    settings: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
+    model = frame_tokens()
+    stated, default = catalogue.build(path.stem, model, settings), catalogue.build(path.stem, model)
+    for policy in (stated, default):
+        checks.watch(policy, latents[:12])
+    assert stated.nbytes == default.nbytes
+    assert stated.read("how many chairs", ["A. one", "B. two"]) == default.read("how many chairs", ["A. one", "B. two"])
+
+
+def test_a_class_of_ones_own_is_built_by_its_path(frame_tokens) -> None:
+    built = catalogue.build("ssm_sense.memory.last_frames.LastFrames", frame_tokens(), {"frames": 7})
+    assert isinstance(built, LastFrames)
+    assert built.frames == 7
+
+
+@pytest.mark.parametrize(
+    ("policy", "settings", "said"),
+    [
+        ("oracle", {}, "expected a policy among sliding-window"),
+        ("nowhere.to.be.Found", {}, "policy nowhere.to.be.Found: No module named 'nowhere'"),
+        ("ssm_sense.memory.last_frames.Nobody", {}, "has no attribute 'Nobody'"),
+        ("last-frames", {"frame": 3}, "frame"),
+        ("last-frames", {"frames": "many"}, "frames"),
+        ("last-frames", {"frames": 0}, "policy last-frames: frames: expected at least 1, got 0"),
+    ],
+)
+def test_what_is_wrong_is_named(frame_tokens, policy: str, settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        catalogue.build(policy, frame_tokens(), settings)
