@@ -3,20 +3,24 @@
 import argparse
 import re
 import shlex
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssm_sense.errors import UserError
+from ssm_sense.memory.catalogue import CLASSES
 
 if TYPE_CHECKING:
+    from ssm_sense.data.clip import Clip
     from ssm_sense.data.datasets import Part
     from ssm_sense.memory.policy import Policy
     from ssm_sense.stream import Session
 
 TASKS = ("vsr", "vsc", "vsc-streaming")
 LAYOUTS = ("vsi-super", "vsi-bench", "vsi-590k")
-POLICIES = ("model", "model-per-event", "nosense", "nosense-ahead")
+POLICIES = ("model", "model-per-event", "nosense", "nosense-ahead", *CLASSES)
 SCORERS = ("robust-1", "official", "official-streaming", "official-vsi-bench")
 
 _DESCRIPTION = """\
@@ -62,7 +66,10 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
     )
     if arguments.name and len(parts) > 1:
         raise UserError("--name: expected with one length in --minutes, since each is a run of its own")
-    session = (open_session or open_policy)(arguments.policy, arguments.model)
+    policy_settings = _policy_settings(arguments)
+    opened = open_session or partial(open_policy, settings=policy_settings)
+    session = opened(arguments.policy, arguments.model)
+    look = blind if arguments.blind else _latents(arguments.features, session)
     torch.manual_seed(arguments.seed)
     label = arguments.label or policy_label(session.memory)
     failed = 0
@@ -73,12 +80,12 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
             seed=arguments.seed,
             config=arguments.model,
             device=_device(session),
-            settings=_settings(arguments, part),
+            settings={**_settings(arguments, part), **({"policy": policy_settings} if policy_settings else {})},
             blind=arguments.blind,
             scorer=arguments.scorer,
             command=shlex.join(["ssm-sense", "evaluate", *argv]),
         )
-        shown = part.clips.map(blind) if arguments.blind else part.clips
+        shown = part.clips.map(look)
         summary = evaluate(shown, session, arguments.out, run, arguments.batch_frames)
         print(f"{run.name}: {summary.watched} watched, {summary.skipped} finished before, {summary.failed} failed")
         failed += summary.failed
@@ -86,16 +93,27 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
     return 1 if failed else 0
 
 
-def open_policy(policy: str, model: str) -> "Session":
-    """The session of a model folder, or of a baseline that takes only a SigLIP with both towers."""
+def open_policy(policy: str, model: str, settings: Mapping[str, Any] | None = None) -> "Session":
+    """The session of a model folder, of a baseline that takes only a SigLIP with both towers, or of a policy that runs
+    over a model of frame tokens, by its name in `memory.catalogue` or its class path, with settings of its own."""
     from ssm_sense.folder import load_model, load_session
+    from ssm_sense.memory.catalogue import build
     from ssm_sense.memory.nosense import NoSense, NoSenseAhead
     from ssm_sense.memory.per_event import PerEventMemory
     from ssm_sense.memory.similarity import SimilarityReader
+    from ssm_sense.memory.sliding_window import SlidingWindow
     from ssm_sense.model import SsmSense
     from ssm_sense.stream import Session
     from ssm_sense.vision.siglip_text import SiglipTextTower
 
+    if policy in CLASSES or "." in policy:
+        loaded, vision = load_model(Path(model))
+        if not isinstance(loaded, SlidingWindow):
+            expected = "a model of frame tokens, such as configs/tiny/sliding_window.yaml trains"
+            raise UserError(f"--policy {policy}: expected {expected}, got {type(loaded).__name__}")
+        return Session(build(policy, loaded, settings), vision)
+    if settings:
+        raise UserError(f"--policy {policy}: expected no settings, for it takes none, got {', '.join(settings)}")
     if policy == "model":
         return load_session(Path(model))
     if policy == "model-per-event":
@@ -110,8 +128,23 @@ def open_policy(policy: str, model: str) -> "Session":
 
 def policy_label(memory: "Policy") -> str:
     """What rows and figures call a policy: "ours" for the recurrent one, else its class, as in "sliding_window"."""
-    name = type(memory).__name__.removesuffix("Memory").replace("NoSense", "Nosense")
+    name = type(memory).__name__.removesuffix("Memory").replace("NoSense", "Nosense").replace("ReKV", "Rekv")
     return "ours" if name == "Recurrent" else re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def _policy_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the policy's file says, and the budget."""
+    import yaml
+
+    settings: Any = {}
+    if arguments.policy_config is not None:
+        try:
+            settings = yaml.safe_load(arguments.policy_config.read_text()) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UserError(f"--policy-config: {error}") from error
+        if not isinstance(settings, dict):
+            raise UserError(f"{arguments.policy_config}: expected settings by name, got {type(settings).__name__}")
+    return settings if arguments.budget_bytes is None else {**settings, "budget_bytes": arguments.budget_bytes}
 
 
 def _run_name(arguments: argparse.Namespace, label: str, part: "Part") -> str:
@@ -130,6 +163,15 @@ def _settings(arguments: argparse.Namespace, part: "Part") -> dict[str, Any]:
         "fps": arguments.fps,
         "batch_frames": arguments.batch_frames,
     }
+
+
+def _latents(cache: Path | None, session: "Session") -> "Callable[[Clip], Clip]":
+    """What gives clips their cached latents, and says on stderr which of them are watched live."""
+    from ssm_sense.data.latents import CachedClips
+
+    if cache is None:
+        return lambda clip: clip
+    return CachedClips(cache, session.vision.fingerprint, lambda why: print(f"ssm-sense: {why}", file=sys.stderr))
 
 
 def _device(session: "Session") -> str:
@@ -151,13 +193,16 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--out", type=Path, required=True, metavar="DIR", help="where the rows go; several runs may share it")
     add(
         "--policy",
-        choices=POLICIES,
+        metavar="NAME",
         default="model",
-        help="default: what the model folder holds; -per-event adds up counts",
+        help=f"one of {', '.join(POLICIES)}, or a class path; default: what the model folder holds",
     )
+    add("--policy-config", type=Path, metavar="FILE", help="its settings, as in configs/policies; default: its paper's")
+    add("--budget-bytes", type=int, metavar="N", help="what the policy may hold, in place of its file's budget_bytes")
     add("--task", nargs="+", metavar="KIND", help="kinds of question, such as vsr; default: all, in one pass a video")
     add("--minutes", type=float, nargs="+", metavar="M", help="lengths of VSI-SUPER's videos; default: all there are")
     add("--fps", type=float, default=1.0, help="frames to watch a second; default: %(default)g")
+    add("--features", type=Path, metavar="DIR", help="cache of latents; videos that it lacks are watched live")
     add("--scorer", choices=SCORERS, default=SCORERS[0], help="the official ones crash on prose; default: %(default)s")
     add("--blind", action="store_true", help="show one grey frame in place of each video")
     add("--limit", type=int, metavar="N", help="only the first N videos, of each length")
@@ -167,6 +212,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--batch-frames", type=int, default=8, metavar="N", help="frames encoded together; default: %(default)s")
     add("--backend", metavar="NAME", help="demand this implementation of the recurrence, such as native")
     arguments = parser.parse_args(argv)
+    if arguments.policy not in POLICIES and "." not in arguments.policy:
+        raise UserError(f"--policy: expected one of {', '.join(POLICIES)}, or a class path, got {arguments.policy!r}")
     for name in ("fps", "batch_frames", "limit"):
         value = getattr(arguments, name)
         if value is not None and not value > 0:

@@ -17,6 +17,8 @@ from ssm_sense.errors import UserError
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
 
+    from ssm_sense.vision.tower import VisionTower
+
 Outcome = int | str | None
 """Of a video: how many frames were encoded, or why it failed; None while it is being worked at."""
 Tell = Callable[[Path, int, Outcome], None]
@@ -77,10 +79,15 @@ def _extract(arguments: argparse.Namespace, paths: Iterable[Path], tell: Tell) -
     from ssm_sense.data.features import extract
     from ssm_sense.data.video import VideoFile
     from ssm_sense.vision.siglip import SiglipTower
+    from ssm_sense.vision.siglip_text import SiglipTextTower
 
-    tower = SiglipTower(
-        arguments.encoder, arguments.layer, arguments.pooling, arguments.grid, dtype=arguments.precision
-    ).load()
+    tower: VisionTower
+    if arguments.pooled:
+        tower = SiglipTextTower(arguments.encoder, dtype=arguments.precision).load()
+    else:
+        tower = SiglipTower(
+            arguments.encoder, arguments.layer, arguments.pooling, arguments.grid, dtype=arguments.precision
+        ).load()
     tower.to(arguments.device)
     open_video = DecordFile if arguments.decoder == "decord" else VideoFile
     for path in paths:
@@ -178,6 +185,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--grid", type=int, default=8, help="spatial tokens along one side; default: %(default)s")
     add("--layer", type=int, default=-2, help="hidden state to take, from the end; default: %(default)s")
     add("--pooling", choices=("bilinear", "average"), default="bilinear", help="default: %(default)s")
+    add("--pooled", action="store_true", help="one pooled embedding a frame, as NoSense watches, and no grid of tokens")
     add("--precision", choices=("float32", "bfloat16", "float16"), default="float32", help="of the encoder")
     add("--store", choices=("float16", "float32"), default="float16", help="of the latents; default: %(default)s")
     add("--batch", type=int, default=32, help="frames encoded together; default: %(default)s")

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 Frame = tuple[np.ndarray, float]
-"""One frame and its time: uint8 RGB of shape (H, W, 3), and seconds since the start of the stream."""
+"""One frame and its time in seconds since the start of the stream.
+
+The frame is uint8 RGB of shape (H, W, 3), or what a vision tower made of it: latents float32 of shape (S, V).
+"""
 
 OPTION_INSTRUCTION = "Answer with the option's letter from the given choices directly."
 WORD_INSTRUCTION = "Please answer the question using a single word or phrase."
@@ -50,7 +53,7 @@ class Clip:
     """One stream to watch, with what is asked of it.
 
     name: unique within its dataset.
-    frames: lazy, and fresh at every iteration: uint8 RGB (H, W, 3) with its seconds, in order of time.
+    frames: lazy, and fresh at every iteration: pictures or latents with their seconds, in order of time.
     fps: frames per second at which `frames` comes, not that of the file behind it.
     duration_s: length of the stream.
     events: the true boundaries; None where nobody knows them, which is not the same as none.

@@ -72,26 +72,55 @@ class Features:
             raise UserError(f"{folder}: expected the latents of one encoder, got {names}")
         self.folder = found[0]
 
+    def find(self, video: Path, fps: float) -> "CachedVideo | None":
+        """The latents of a video at `fps`, or None where they were never extracted, or not to the end."""
+        entry = _entry(self.folder, video, fps)
+        return CachedVideo(entry) if (entry / "index.json").is_file() else None
+
     def load(self, video: Path, fps: float, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
         """The latents (T, S, V) of a video at `fps`, in `dtype`, and the seconds (T,) of its frames in float64.
 
         Raises UserError where they were never extracted, or are damaged.
         """
-        entry = _entry(self.folder, video, fps)
-        if not (entry / "index.json").is_file():
+        cached = self.find(video, fps)
+        if cached is None:
             raise UserError(f"{video}: its latents at {fps:g} frames/s are not in {self.folder}; extract them first")
-        try:
-            frames = _indexed_frames(entry)
-            shards = [load_file(entry / _shard_name(i)) for i in range(-(-frames // SHARD_FRAMES))]
-            latents = torch.cat([shard["latents"].to(dtype) for shard in shards])
-            seconds = torch.cat([shard["seconds"] for shard in shards])
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            if isinstance(error, UserError):
-                raise
-            raise UserError(f"{entry}: damaged cache ({error}); delete it and extract again") from error
-        if latents.ndim != 3 or seconds.ndim != 1 or not len(latents) == len(seconds) == frames:
-            raise UserError(f"{entry}: damaged cache: expected {frames} frames, got {len(latents)}; delete it")
-        return latents, seconds
+        latents, seconds = zip(*((some.to(dtype), times) for some, times in cached.shards()), strict=True)
+        return torch.cat(latents), torch.cat(seconds)
+
+
+class CachedVideo:
+    """The latents of one video, a shard in memory at a time; iterating yields them as a clip's frames come.
+
+    Raises UserError where they are damaged.
+    """
+
+    def __init__(self, entry: Path) -> None:
+        self.entry = entry
+        self.count = _indexed_frames(entry)
+        """How many frames there are."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Each frame's latents float32 (S, V) with its second."""
+        for latents, seconds in self.shards():
+            yield from zip(latents.float().numpy(), seconds.tolist(), strict=True)
+
+    def shards(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Latents (n, S, V) as they are stored and seconds (n,) of one shard after the other."""
+        found = 0
+        for i in range(max(1, -(-self.count // SHARD_FRAMES))):
+            try:
+                shard = load_file(self.entry / _shard_name(i))
+                latents, seconds = shard["latents"], shard["seconds"]
+            except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+                raise UserError(f"{self.entry}: damaged cache ({error}); delete it and extract again") from error
+            found += len(seconds)
+            sound = latents.ndim == 3 and seconds.ndim == 1 and len(latents) == len(seconds)
+            if not sound or found > self.count:
+                raise UserError(f"{self.entry}: damaged cache: expected {self.count} frames, got others; delete it")
+            yield latents, seconds
+        if found < self.count:
+            raise UserError(f"{self.entry}: damaged cache: expected {self.count} frames, got {found}; delete it")
 
 
 def extract(

@@ -80,6 +80,8 @@ class VideoFile:
         self.fps = fps
         self.start_s = start_s
         self.threads = threads
+        self.as_stored = size is None and start_s == 0
+        """Whether these are all of the file's frames at its own size, as cached latents are."""
         with open_track(self.path, threads) as track:
             first = track.first_picture()
             if first is None:

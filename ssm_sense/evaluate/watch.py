@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from torch import Tensor
 
 from ssm_sense.data.clip import Clip, Frame, Question
 from ssm_sense.evaluate.folder import ClipLines, RunFolder
@@ -111,6 +112,14 @@ def _watch_clip(clip: Clip, session: Session, folder: RunFolder, batch_frames: i
     return error is not None
 
 
+def show(session: Session, frames: Tensor, seconds: Sequence[float]) -> list[FrameReport]:
+    """Let a session watch what a clip yields: pictures uint8 (n, H, W, 3), or latents of its tower, float (n, S, V)."""
+    if frames.dtype == torch.uint8:
+        return session.feed(frames, seconds)
+    weights = next(session.vision.parameters(), None)
+    return session.observe(frames if weights is None else frames.to(weights.device), seconds)
+
+
 class _Watcher:
     """The pass over one clip: what is still to be asked, and what was seen so far."""
 
@@ -120,6 +129,7 @@ class _Watcher:
         self.events = deque(sorted(clip.events or (), key=lambda event: event.t_s))
         self.frames, self.total_ms = 0, 0.0
         self.seen_s: float | None = None
+        self.vision: str | None = None
 
     def watch(self, batch_frames: int) -> None:
         """Feed all frames in order of time, in batches that end where a question is due."""
@@ -146,7 +156,8 @@ class _Watcher:
         """Show the frames of a batch, and begin an empty one."""
         if batch:
             frames = torch.from_numpy(np.stack([frame for frame, _ in batch]))
-            for report in self.session.feed(frames, [t_s for _, t_s in batch]):
+            self.vision = "live" if frames.dtype == torch.uint8 else "cached"
+            for report in show(self.session, frames, [t_s for _, t_s in batch]):
                 self._report(report)
         return []
 
@@ -193,6 +204,7 @@ class _Watcher:
             "seen_s": self.seen_s,
             "correct": correct,
             "mra": mra,
+            "vision": self.vision,
             "nbytes": self.session.nbytes,
             "ms_per_frame": round(self.total_ms / self.frames, 3) if self.frames else None,
             "answer_ms": None,

@@ -11,8 +11,12 @@ import torch
 
 from ssm_sense.commands import evaluate as command
 from ssm_sense.commands import report
+from ssm_sense.data.features import extract
 from ssm_sense.data.video import write_video
+from ssm_sense.data.world.batch import jobs, render
+from ssm_sense.data.world.tables import write_table
 from ssm_sense.errors import UserError
+from ssm_sense.folder import default, load_model
 from ssm_sense.memory.blind import Blind, BlindMemory
 from ssm_sense.memory.nosense import NoSenseAhead
 from ssm_sense.memory.per_event import PerEventMemory
@@ -166,6 +170,37 @@ def test_a_task_that_nobody_asks(data, tmp_path):
         pq.write_table(pq.read_table(path).slice(0, 1), path)
     with pytest.raises(UserError, match="expected questions of vsc"):
         run(data, tmp_path / "out", "--task", "vsc")
+
+
+@pytest.mark.parametrize("store", ["float32", "float16"])
+def test_cached_latents_give_the_rows_of_live_frames(tmp_path, capsys, store):
+    """The shipped model and tower, on two rendered streams of which the cache has one."""
+    render(tmp_path / "count", jobs("vsc", "val", 0, 0.2, 2, size=64, dwell_s=4.0), 1)
+    write_table(tmp_path / "count", jobs("vsc", "val", 0, 0.2, 2, size=64, dwell_s=4.0))
+    model = default()
+    _, vision = load_model(model)
+    extract(tmp_path / "count" / "0.2mins" / "00000000.mp4", vision, tmp_path / "cache", dtype=store)
+    flags = ["--model", str(model), "--data", str(tmp_path / "count")]
+    for name, more in (("live", []), ("cached", ["--features", str(tmp_path / "cache")])):
+        assert command.main([*flags, "--out", str(tmp_path / name), *more]) == 0
+    said = capsys.readouterr().err
+    assert "0.2mins/00000001 at 1 frames/s is not in" in said
+    assert "00000000 at" not in said
+    for file in ("frames", "rows"):
+        live, cached = (
+            [json.loads(line) for line in (tmp_path / name / f"{file}.jsonl").read_text().splitlines()]
+            for name in ("live", "cached")
+        )
+        assert len(live) == len(cached) > 20
+        for one, other in zip(live, cached, strict=True):
+            rounding = 1e-5 if store == "float32" or one["clip"].endswith("1") else 2e-3
+            for key in one.keys() - {"ms", "ms_per_frame", "answer_ms", "command", "vision"}:
+                assert other[key] == (
+                    pytest.approx(one[key], abs=rounding) if key in ("surprise", "gate") else one[key]
+                ), key
+    seen = {row["clip"]: row["vision"] for row in cached}
+    assert {row["vision"] for row in live} == {"live"}
+    assert seen == {"0.2mins/00000000": "cached", "0.2mins/00000001": "live"}
 
 
 def test_policies_have_the_names_that_figures_use():

@@ -15,6 +15,7 @@ from ssm_sense.data.features import Features
 from ssm_sense.data.video import VideoFile, write_video
 from ssm_sense.tiny import build_tokenizer, new_siglip, save_siglip
 from ssm_sense.vision.siglip import SiglipTower
+from ssm_sense.vision.siglip_text import SiglipTextTower
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +157,12 @@ def test_a_killed_extraction_is_resumed(
     )
     assert len(whole[1]) == 400
     torch.testing.assert_close(resumed, whole, atol=2e-3, rtol=2e-3)
+
+
+def test_pooled_embeddings_as_nosense_watches(videos: Path, encoder: Path) -> None:
+    assert extract(videos, encoder, "--pooled") == 0
+    tower = SiglipTextTower(str(encoder)).load()
+    frames = torch.from_numpy(np.stack([frame for frame, _ in VideoFile(videos / "a.mp4")]))
+    latents, _ = Features(videos.parent / "cache", tower.fingerprint).load(videos / "a.mp4", 1.0)
+    assert latents.shape == (5, 1, 32)
+    assert torch.allclose(latents, tower.encode(frames), atol=1e-3)

@@ -12,12 +12,13 @@ from ssm_sense.memory.policy import Answer, Observation
 from ssm_sense.stream import Session
 
 
-class BrightnessVision:
+class BrightnessVision(torch.nn.Module):
     """A tower with one token of one feature: the frame's first pixel."""
 
     grid, width, fingerprint = 1, 1, "brightness"
 
     def __init__(self) -> None:
+        super().__init__()
         self.batches: list[int] = []
 
     def encode(self, frames: torch.Tensor) -> torch.Tensor:

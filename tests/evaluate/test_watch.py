@@ -1,6 +1,7 @@
 """One pass over a clip: what is fed when, what is asked when, and what is written."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -150,6 +151,15 @@ def test_a_policy_that_must_know_its_questions_is_told_them_before_the_first_fra
         "constant_memory": True,
         "needs_training": False,
     }
+
+
+def test_a_clip_may_yield_latents_instead_of_pictures(clip, session, run, tmp_path):
+    latents = [(np.full((1, 1), float(i), np.float32), float(i)) for i in range(3)]
+    watch([replace(clip("a", [], 5.0), frames=latents)], session, run, tmp_path)
+    assert session.memory.seen == [0.0, 1.0, 2.0]
+    assert session.vision.batches == []
+    (row,) = lines(tmp_path / "rows.jsonl")
+    assert (row["prediction"], row["vision"]) == ("3", "cached")
 
 
 def test_it_fails_at_the_door(clip, session, run, tmp_path):
