@@ -1,5 +1,6 @@
 """Streams for training: cached latents, the truth beside their videos, and questions drawn along the way."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from ssm_sense.data.features import Features
+from ssm_sense.data.features import Encoder
+from ssm_sense.data.latents import LatentSource
 from ssm_sense.data.world.mixture import mixture
 from ssm_sense.data.world.truth import Truth
 from ssm_sense.errors import UserError
 from ssm_sense.language.query import Query
 from ssm_sense.vision.siglip import SiglipTower
+
+log = logging.getLogger(__name__)
 
 
 class StreamBatch(NamedTuple):
@@ -147,28 +151,27 @@ class TrainingData(L.LightningDataModule, ABC):
         return self.trainer.fit_loop.epoch_loop.total_batch_idx + 1 if self.trainer is not None else 0
 
     @property
-    def process(self) -> dict[str, int]:
-        """``rank`` and ``ranks``."""
-        if self.trainer is None:
-            return {"rank": 0, "ranks": 1}
-        return {"rank": self.trainer.global_rank, "ranks": self.trainer.world_size}
+    def process(self) -> tuple[int, int]:
+        """This process's rank, and how many there are."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
 
 class StreamData(TrainingData):
-    """Folders of rendered videos with their truth, and the cache of their latents.
+    """Folders of rendered videos with their truth, and their latents: cached ones, or computed by the vision tower.
 
     Args:
-        features: folder that `ssm-sense features extract` wrote.
+        features: folder that `ssm-sense features extract` wrote; None has every video seen now.
         train, val, test: folders that `ssm-sense world render` wrote; None leaves a stage out.
         batch_size: B, of all processes together.
         frames, stops, questions: as for `StreamBatches`.
         val_batches: batches of a validation or test run.
         seed: of the questions and the order of streams.
+        keep: put latents that were missing into the cache.
     """
 
     def __init__(
         self,
-        features: str,
+        features: str | None = None,
         train: str | None = None,
         val: str | None = None,
         test: str | None = None,
@@ -178,9 +181,10 @@ class StreamData(TrainingData):
         questions: int = 4,
         val_batches: int = 8,
         seed: int = 0,
+        keep: bool = True,
     ) -> None:
         super().__init__()
-        self.features = features
+        self.features, self.keep = features, keep
         self.folders = {"train": train, "val": val, "test": test}
         self.shape = {"batch_size": batch_size, "frames": frames, "stops": stops, "questions": questions}
         self.val_batches, self.seed = val_batches, seed
@@ -192,8 +196,24 @@ class StreamData(TrainingData):
             folder = self.folders[stage]
             if folder is None:
                 raise UserError(f"data.{stage}: expected a folder of rendered videos, got none")
-            self._streams[stage] = load_streams(Path(folder), Path(self.features))
+            source = self.source()
+            self._streams[stage] = load_streams(Path(folder), source)
+            if source.computed:
+                log.info("%s: %d videos were not in the cache and were seen now", folder, source.computed)
         return self._streams[stage]
+
+    def source(self) -> LatentSource:
+        """Where latents come from: the cache, and for those that it lacks the tower, where there is one."""
+        cache = None if self.features is None else Path(self.features)
+        if self.vision is None:
+            return LatentSource(cache)
+        return LatentSource(cache, self.vision.fingerprint, self._open_tower, self.keep)
+
+    def _open_tower(self) -> Encoder:
+        """The tower with its weights, where training runs."""
+        assert self.vision is not None
+        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+        return self.vision.load().to(device)
 
     def some_latents(self) -> Tensor:
         """Training latents (n, S, V) to measure their scale on: every stream's, about 4,096 frames in all."""
@@ -203,37 +223,35 @@ class StreamData(TrainingData):
 
     def train_dataloader(self) -> DataLoader[StreamBatch]:
         """Goes on from the step that training has reached."""
-        streams = self.streams("train")
-        batches = StreamBatches(streams, **self.shape, seed=self.seed, start=self.batches_done, **self.process)
-        return DataLoader(batches, batch_size=None)
+        return self._loader("train", self.batches_done, None)
 
     def val_dataloader(self) -> DataLoader[StreamBatch]:
         """The same batches at every validation."""
-        return self._fixed("val")
+        return self._loader("val", 0, self.val_batches)
 
     def test_dataloader(self) -> DataLoader[StreamBatch]:
         """The same batches at every test."""
-        return self._fixed("test")
+        return self._loader("test", 0, self.val_batches)
 
-    def _fixed(self, stage: str) -> DataLoader[StreamBatch]:
+    def _loader(self, stage: str, start: int, count: int | None) -> DataLoader[StreamBatch]:
+        rank, ranks = self.process
         streams = self.streams(stage)
-        batches = StreamBatches(streams, **self.shape, seed=self.seed, count=self.val_batches, **self.process)
+        batches = StreamBatches(streams, **self.shape, seed=self.seed, start=start, count=count, rank=rank, ranks=ranks)
         return DataLoader(batches, batch_size=None)
 
 
-def load_streams(folder: Path, features: Path) -> list[Stream]:
-    """Every video of a folder that has its truth beside it and its latents in the cache."""
-    truths = sorted(folder.rglob("*.json"))
+def load_streams(folder: Path, source: LatentSource | Path) -> list[Stream]:
+    """Every video of a folder that has its truth beside it, with its latents from a source, or from a cache alone."""
+    latents_of = LatentSource(source) if isinstance(source, Path) else source
     streams = []
-    cache = Features(features)
-    for path in truths:
+    for path in sorted(folder.rglob("*.json")):
         video = path.with_suffix(".mp4")
         if not video.is_file():
             continue
         truth = Truth.load(path)
-        latents, _ = cache.load(video, float(truth.fps))
+        latents, _ = latents_of.load(video, float(truth.fps))
         if len(latents) != len(truth.frames):
-            raise UserError(f"{video}: expected {len(truth.frames)} cached frames, got {len(latents)}")
+            raise UserError(f"{video}: expected the latents of {len(truth.frames)} frames, got {len(latents)}")
         streams.append(Stream(latents, truth))
     if not streams:
         raise UserError(f"{folder}: expected rendered videos with their truth, found none")

@@ -41,7 +41,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         build_tokenizer(folder / "words", words), hidden=32, layers=2, heads=2, image_size=32, patch_size=8
     )
     save_siglip(tower, folder / "siglip")
-    vision = SiglipTower(str(folder / "siglip"), grid=2).load()
+    vision = SiglipTower(str(folder / "siglip"), layer=-1, pooling="average", grid=2).load()
     for video in sorted((folder / "videos").rglob("*.mp4")):
         extract(video, vision, folder / "features")
     return folder
