@@ -34,7 +34,7 @@ def test_fitting_on_cached_latents_with_renderer_and_decoders_blocked(tmp_path: 
     build_language(tmp_path / "language", words, hidden=32, layers=1, heads=2)
     tokenizer = build_tokenizer(tmp_path / "words", words)
     save_siglip(new_siglip(tokenizer, hidden=32, layers=2, heads=2, image_size=32, patch_size=8), tmp_path / "siglip")
-    vision = SiglipTower(str(tmp_path / "siglip"), grid=2).load()
+    vision = SiglipTower(str(tmp_path / "siglip"), layer=-1, pooling="average", grid=2).load()
     for video in sorted((tmp_path / "videos").rglob("*.mp4")):
         extract(video, vision, tmp_path / "features")
     flags = {
