@@ -20,6 +20,7 @@ CLASSES = {
     "last-frames": "ssm_sense.memory.last_frames.LastFrames",
     "uniform-frames": "ssm_sense.memory.uniform_frames.UniformFrames",
     "full-kv": "ssm_sense.memory.full_kv.FullKV",
+    "cambrian-s": "ssm_sense.memory.cambrian_s.CambrianS",
     "rekv": "ssm_sense.memory.rekv.ReKV",
 }
 """Name to class path; a class takes the model first, and its other arguments are its settings."""
