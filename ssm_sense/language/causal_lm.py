@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, Cache, PreTrainedMode
 
 from ssm_sense import pretrained
 from ssm_sense.language.layout import Layout
+from ssm_sense.language.lora import Lora, adapt, merged
 
 IGNORED = -100
 """Label of tokens that are not supervised."""
@@ -30,6 +31,7 @@ class CausalLM(nn.Module):
     dtype: of the weights and the computation; losses and scores are float32 whatever it is.
     freeze: the weights take no gradient; the prefix still does.
     gradient_checkpointing: recompute the layers in the backward pass, in training mode.
+    lora: train adapters in place of the weights; what is saved has them merged in, and loads without peft.
 
     Nothing is read until `load` (or `width`, which needs the config alone), so that a configuration instantiates
     without a network. M below is the number of items in a batch.
@@ -42,13 +44,17 @@ class CausalLM(nn.Module):
         dtype: pretrained.Dtype = "float32",
         freeze: bool = False,
         gradient_checkpointing: bool = False,
+        lora: Lora | None = None,
     ) -> None:
         super().__init__()
+        if freeze and lora is not None:
+            raise ValueError("freeze: expected False with lora, which freezes all but its adapters")
         self.path = path
         self.tokenizer_path = tokenizer
         self.dtype: pretrained.Dtype = dtype
         self.freeze = freeze
         self.gradient_checkpointing = gradient_checkpointing
+        self.lora = lora
         self.layout: Layout | None = None
         self.lm: PreTrainedModel | None = None
 
@@ -58,6 +64,8 @@ class CausalLM(nn.Module):
             self.layout = Layout(pretrained.load_tokenizer(self.folder, self.tokenizer_path))
             lm: PreTrainedModel = pretrained.load(AutoModelForCausalLM, self.folder, self.dtype)
             lm.requires_grad_(not self.freeze)
+            if self.lora is not None:
+                adapt(lm, self.lora)
             if self.gradient_checkpointing:
                 lm.gradient_checkpointing_enable({"use_reentrant": False})
             self.lm = lm.train(self.training)
@@ -75,7 +83,7 @@ class CausalLM(nn.Module):
         """Write the weights to folder/llm and the tokenizer to folder/tokenizer, as `CausalLM` reads them."""
         lm, layout = self._loaded()
         with pretrained.quiet():
-            lm.save_pretrained(folder / "llm")
+            (lm if self.lora is None else merged(lm)).save_pretrained(folder / "llm")
             layout.tokenizer.save_pretrained(folder / "tokenizer")
 
     @cached_property

@@ -42,10 +42,12 @@ class StreamCLI(LightningCLI):
         folder = self._get(self.config, "folder")
         if folder is None or not self.trainer.is_global_zero:
             return
-        model_config = self._get(self.config, "model").model
+        model_config = self._get(self.config, "model").model.as_dict()
+        # The adapters are merged into what is saved.
+        model_config["init_args"]["language"]["init_args"].pop("lora", None)
         vision_config = self._get(self.config, "vision")
         vision = self._get(self.config_init, "vision")
-        save_folder(Path(folder), self.model.model, model_config.as_dict(), vision, vision_config.as_dict())
+        save_folder(Path(folder), self.model.model, model_config, vision, vision_config.as_dict())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
