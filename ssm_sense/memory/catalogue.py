@@ -21,6 +21,10 @@ CLASSES = {
     "uniform-frames": "ssm_sense.memory.uniform_frames.UniformFrames",
     "full-kv": "ssm_sense.memory.full_kv.FullKV",
     "cambrian-s": "ssm_sense.memory.cambrian_s.CambrianS",
+    "cambrian-s-count": "ssm_sense.memory.cambrian_s_count.CambrianSCount",
+    "uniform-sum": "ssm_sense.memory.segment_sum.UniformSum",
+    "shot-cut-sum": "ssm_sense.memory.segment_sum.ShotCutSum",
+    "depth-sum": "ssm_sense.memory.segment_sum.DepthSum",
     "rekv": "ssm_sense.memory.rekv.ReKV",
 }
 """Name to class path; a class takes the model first, and its other arguments are its settings."""

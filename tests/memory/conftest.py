@@ -128,5 +128,5 @@ def contract(make: Callable[[], Policy], latents: torch.Tensor, cut: int, surpri
 
 @pytest.fixture
 def checks() -> SimpleNamespace:
-    """`watch`, `scores`, `plain` and `contract`, for tests that live in files of their own."""
-    return SimpleNamespace(watch=watch, scores=scores, plain=plain, contract=contract)
+    """`watch`, `scores`, `plain`, `contract` and the prompt, for tests that live in files of their own."""
+    return SimpleNamespace(watch=watch, scores=scores, plain=plain, contract=contract, prompt=PROMPT)
