@@ -20,6 +20,8 @@ CLASSES = {
     "last-frames": "ssm_sense.memory.last_frames.LastFrames",
     "uniform-frames": "ssm_sense.memory.uniform_frames.UniformFrames",
     "full-kv": "ssm_sense.memory.full_kv.FullKV",
+    "movie-chat": "ssm_sense.memory.movie_chat.MovieChat",
+    "ma-lmm": "ssm_sense.memory.ma_lmm.MaLmm",
     "cambrian-s": "ssm_sense.memory.cambrian_s.CambrianS",
     "cambrian-s-count": "ssm_sense.memory.cambrian_s_count.CambrianSCount",
     "uniform-sum": "ssm_sense.memory.segment_sum.UniformSum",
