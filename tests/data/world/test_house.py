@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from ssm_sense.data.world.furnish import RATES, furnish, rates
+from ssm_sense.data.world.furniture.catalogue import NEEDLE_MAKERS
 from ssm_sense.data.world.house import WALL_M, plan_house
 from ssm_sense.data.world.layout import WALK_CLEARANCE_M
-from ssm_sense.data.world.names import COLOURS, COUNTABLE, LANDMARKS, ROOM_KINDS, SPLITS
+from ssm_sense.data.world.look import Look
+from ssm_sense.data.world.names import COLOURS, COUNTABLE, LANDMARKS, ROOM_KINDS, SPLITS, random_stream
 from ssm_sense.data.world.palette import shades
 from ssm_sense.data.world.route import room_route
 from ssm_sense.data.world.texture.pool import pool
@@ -115,6 +117,26 @@ def test_splits_share_no_object() -> None:
         assert len(made[split]) > 200
     for a, b in combinations(SPLITS, 2):
         assert not made[a] & made[b]
+
+
+def test_splits_share_no_needle() -> None:
+    """A needle keeps its name and colour; its shape, its size, its shades and its patterns are a split's own."""
+    for name, maker in NEEDLE_MAKERS.items():
+        shapes, sizes, shades_of, patterns, colours = ({split: set() for split in SPLITS} for _ in range(5))
+        for split in SPLITS:
+            for seed in range(12):
+                model = maker(Look(random_stream(split, seed), split))
+                soup = model.mesh.soup()
+                shapes[split].add(soup.corners.tobytes())
+                sizes[split].add((model.width, model.depth, model.height))
+                main = soup.materials[np.bincount(soup.material).argmax()]
+                shades_of[split].add((main.first, main.second))
+                patterns[split] |= {pool(split).texels[m.pattern].tobytes() for m in soup.materials}
+                colours[split].add(model.colour)
+        for a, b in combinations(SPLITS, 2):
+            for looks in (shapes, sizes, shades_of, patterns):
+                assert not looks[a] & looks[b], name
+            assert colours[a] == colours[b]
 
 
 def test_doors_of_the_plan() -> None:

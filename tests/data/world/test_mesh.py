@@ -6,7 +6,7 @@ import pytest
 from ssm_sense.data.world.furniture.catalogue import HUNG, MAKERS, NEEDLE_MAKERS, TABLETOP
 from ssm_sense.data.world.look import Look
 from ssm_sense.data.world.mesh import Material, Mesh
-from ssm_sense.data.world.names import CATEGORIES, NEEDLES, random_stream
+from ssm_sense.data.world.names import CATEGORIES, NEEDLES, SPLITS, random_stream
 
 PLAIN = Material(0, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0), (1.0, 1.0, 1.0))
 
@@ -84,7 +84,8 @@ def test_every_category_and_needle_has_a_maker() -> None:
 def test_models_keep_their_size(category: str) -> None:
     maker = {**MAKERS, **{f"small {name}": small for name, small in TABLETOP.items()}, **NEEDLE_MAKERS}[category]
     for seed in range(12):
-        model = maker(Look(random_stream("train", seed), "train"))
+        split = SPLITS[seed % len(SPLITS)]
+        model = maker(Look(random_stream(split, seed), split))
         corners = model.mesh.soup().corners.reshape(-1, 3)
         low, high = corners.min(0), corners.max(0)
         assert np.all(np.isfinite(corners))

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from ssm_sense.data.world.furniture import leisure, oddities, seating, small, storage, tables, walls, wet
+from ssm_sense.data.world.furniture import kin, leisure, oddities, seating, small, storage, tables, walls, wet
 from ssm_sense.data.world.furniture.model import Model
 from ssm_sense.data.world.look import Look
+from ssm_sense.data.world.names import SPLITS
 
 Maker = Callable[[Look], Model]
 
@@ -56,12 +57,19 @@ TABLETOP: dict[str, Maker] = {
     "vase": lambda look: small.vase(look, small=True),
 }
 
+
+def _by_split(train: Maker, val: Maker, test: Maker) -> Maker:
+    """What each split makes of a name."""
+    makers = dict(zip(SPLITS, (train, val, test), strict=True))
+    return lambda look: makers[look.split](look)
+
+
 NEEDLE_MAKERS: dict[str, Maker] = {
-    "yellow creature": oddities.yellow_creature,
-    "giant duck": oddities.giant_duck,
-    "blue robot": oddities.blue_robot,
-    "green alien": oddities.green_alien,
-    "snowman": oddities.snowman,
+    "yellow creature": _by_split(oddities.yellow_creature, kin.bear_like_creature, kin.hare_like_creature),
+    "giant duck": _by_split(oddities.giant_duck, kin.crested_duck, kin.upright_duck),
+    "blue robot": _by_split(oddities.blue_robot, kin.barrel_robot, kin.wheeled_robot),
+    "green alien": _by_split(oddities.green_alien, kin.three_eyed_alien, kin.one_eyed_alien),
+    "snowman": _by_split(oddities.snowman, kin.bobble_hat_snowman, kin.bucket_hat_snowman),
 }
 
 HUNG = ("painting", "window", "clock", "mirror")

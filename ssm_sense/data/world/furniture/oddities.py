@@ -1,4 +1,4 @@
-"""The needles: odd things that belong in no room, unlike anything else in the world."""
+"""The needles of the split `train`: odd things that belong in no room; those of the other splits are in `kin`."""
 
 from ssm_sense.data.world.furniture.model import Model
 from ssm_sense.data.world.look import Look
