@@ -3,36 +3,107 @@
 Settings of policies, configs/policies, are loaded by tests/memory/test_catalogue.py.
 """
 
+import inspect
 from pathlib import Path
 
 import pytest
 import torch
 
 from ssm_sense.lit.cli import StreamCLI
-from ssm_sense.lit.data import TrainingData
+from ssm_sense.lit.data import StreamData, TrainingData
+from ssm_sense.lit.instruction import InstructionData
 from ssm_sense.lit.module import StreamModule
+from ssm_sense.lit.parts import train_only
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if path.parent.name != "policies")
+TRAIN = ROOT / "configs" / "train"
+LARGE = sorted((TRAIN / "qwen2.5").glob("stage*.yaml"))
+SIZES = sorted((TRAIN / "qwen2.5" / "size").glob("*.yaml"))
+OVER_ANY = sorted((TRAIN / "with").glob("*.yaml"))
+POLICIES = (ROOT / "configs" / "policies").glob("*.yaml")
+WHOLE = sorted(set((ROOT / "configs").rglob("*.yaml")) - {*SIZES, *OVER_ANY, *POLICIES})
+WIDTHS = {"0.5B": 896, "1.5B": 1536, "3B": 2048, "7B": 3584}
+"""Q of Qwen2.5, by its name on the hub."""
+RECIPE = {1: 512, 2: 256, 3: 256, 4: 256}
+"""Streams a step of Cambrian-S's stages."""
+
+
+def load(folder: Path, *paths: Path) -> StreamCLI:
+    """The system that one config describes, or several, the later over the earlier; its weights have no values."""
+    args = [f"--config={path}" for path in paths]
+    with torch.device("meta"):
+        return StreamCLI(
+            StreamModule, TrainingData, args=args, run=False, seed_everything_default=0, subclass_mode_data=True
+        )
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
 def test_there_are_configs() -> None:
-    assert len(CONFIGS) >= 3
+    assert len(WHOLE) >= 11
+    assert len(LARGE) == len(SIZES) == 4
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: str(p.relative_to(ROOT)))
-def test_config_instantiates(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    cli = StreamCLI(
-        StreamModule,
-        TrainingData,
-        args=["--config", str(path)],
-        run=False,
-        seed_everything_default=0,
-        subclass_mode_data=True,
-    )
+@pytest.mark.parametrize("path", WHOLE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_config_instantiates(path: Path, tmp_path: Path) -> None:
+    cli = load(tmp_path, path)
     assert sum(p.numel() for p in cli.model.parameters()) > 0 or cli.model.model.language_width > 0
-    assert callable(cli.model.optimizer)
-    # Two groups, as `StreamModule.configure_optimizers` makes them; the language model's own are not loaded here.
-    optimizer = cli.model.optimizer([{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(2)])
+    # The groups that training makes; the language model's own weights are not loaded here.
+    rates = cli.model.rates or {}
+    language = cli.model.model.language
+    language.weight = torch.nn.Parameter(torch.zeros(1))
+    groups = (
+        train_only(cli.model.model, rates) if rates else [{"params": [p]} for p in (language.weight, torch.zeros(1))]
+    )
+    optimizer = cli.model.optimizer(groups)
+    assert [group["lr"] for group in optimizer.param_groups] == list(rates.values()) or not rates
     assert cli.model.lr_scheduler is None or cli.model.lr_scheduler(optimizer).total_steps == cli.trainer.max_steps
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda p: p.stem)
+def test_sizes_lie_over_every_stage(size: Path, tmp_path: Path) -> None:
+    for stage in LARGE:
+        model = load(tmp_path, stage, size).model.model
+        assert model.language.path.endswith(f"{size.stem.upper()}-Instruct")
+        assert model.language.gradient_checkpointing
+        assert model.language_width == WIDTHS[size.stem.upper()]
+
+
+@pytest.mark.parametrize("stage", [LARGE[2], TRAIN / "tiny" / "stage2_pictures.yaml"], ids=["large", "tiny"])
+def test_adapters_and_processes_lie_over_any_stage(stage: Path, tmp_path: Path) -> None:
+    plain, over = load(tmp_path, stage), load(tmp_path, stage, *OVER_ANY)
+    assert plain.model.model.language.lora is None
+    assert over.model.model.language.lora.rank == 64
+    assert over.model.model.language.path == plain.model.model.language.path
+    assert type(over.trainer.strategy).__name__ == "DDPStrategy"
+
+
+@pytest.mark.parametrize("family", ["tiny", "qwen2.5"])
+def test_each_stage_starts_where_the_one_before_ends(family: str, tmp_path: Path) -> None:
+    ended = None
+    for path in sorted((TRAIN / family).glob("stage*.yaml")):
+        cli = load(tmp_path, path)
+        assert cli.model.start == ended
+        ended = cli.config.folder
+
+
+def test_large_stages_have_the_recipes_batches_rates_and_frames(tmp_path: Path) -> None:
+    for number, path in enumerate(LARGE, 1):
+        cli = load(tmp_path, path)
+        assert isinstance(cli.datamodule, InstructionData)
+        shape, rates = cli.datamodule.shape, cli.model.rates
+        assert shape["batch_size"] * cli.trainer.accumulate_grad_batches == RECIPE[number]
+        assert shape["questions"] == 1
+        assert rates.get("frame_connector", rates.get("*_connector")) == (1e-3 if number == 1 else 1e-5)
+        assert rates.get("language") == (None if number == 1 else 1e-5)
+        assert number < 3 or shape["frames"] == {3: 64, 4: 128}[number]
+
+
+def test_kinds_of_data_share_their_defaults() -> None:
+    """Where a config names another kind than the default, the command line carries over what both kinds know."""
+    streams, instruction = (inspect.signature(kind).parameters for kind in (StreamData, InstructionData))
+    for name in streams.keys() & instruction.keys() - {"train"}:
+        assert streams[name].default == instruction[name].default, name
