@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from ssm_sense.errors import UserError
+
 _DESCRIPTION = """\
 Turn the rows of one or more runs into one HTML page that needs nothing else, light and dark, and beside it, in a
 folder of the same name, the tables as CSV and the figures as PNG and SVG. Reads rows.jsonl and, where they are there,
@@ -23,10 +25,17 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--clip", help="the clip whose surprise is shown over time; default: the one with the most true events"
     )
+    parser.add_argument("--against", metavar="NAME", help="compare all others with this policy, or run, in pairs")
+    parser.add_argument(
+        "--margin", type=float, default=5.0, help="points within which policies are as good; default: %(default)g"
+    )
     arguments = parser.parse_args(argv)
+    if not 0 < arguments.margin < 100:
+        raise UserError(f"--margin: expected points between 0 and 100, got {arguments.margin:g}")
     from ssm_sense.report import build
 
     titled = {} if arguments.title is None else {"title": arguments.title}
-    for path in build(arguments.rows, arguments.out, clip=arguments.clip, **titled):
+    chosen = {"clip": arguments.clip, "against": arguments.against, "margin": arguments.margin / 100}
+    for path in build(arguments.rows, arguments.out, **chosen, **titled):
         print(path)
     return 0

@@ -92,13 +92,13 @@ def percentiles(samples: np.ndarray, n_streams: int, confidence: float = CONFIDE
     Expanded for few streams (Hesterberg 2015): plain percentiles are too narrow by what Student's t is wider than
     the normal and by √(n / (n − 1)), so those further out are taken.
     """
-    t = _student((1 + confidence) / 2, n_streams - 1)
+    t = student((1 + confidence) / 2, n_streams - 1)
     tail = 100 * NormalDist().cdf(-t * math.sqrt(n_streams / (n_streams - 1)))
     low, high = np.nanpercentile(samples, [tail, 100 - tail])
     return float(low), float(high)
 
 
-def _student(p: float, freedom: int) -> float:
+def student(p: float, freedom: int) -> float:
     """The p-quantile of Student's t: exact for 1 and 2 degrees of freedom, else Fisher's series, good to 1%."""
     if freedom == 1:
         return math.tan(math.pi * (p - 0.5))

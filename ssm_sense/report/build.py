@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ssm_sense.errors import UserError
 from ssm_sense.report import figures, keyframes, page, svg, tables
+from ssm_sense.report.against import MARGIN, against_csv, against_section, comparisons
 from ssm_sense.report.benchmarks import benchmark_csv, benchmarks, benchmarks_section
 from ssm_sense.report.boundaries import boundary_csv, boundary_lines, boundary_sources
 from ssm_sense.report.palette import FIRST, Palette
@@ -18,14 +19,22 @@ from ssm_sense.report.rows import Evidence, Track, read
 from ssm_sense.report.scores import kind_title, score_csv, score_groups, series
 
 
-def build(rows: Path, out: Path, title: str = "Streaming memory, evaluated", clip: str | None = None) -> list[Path]:
+def build(
+    rows: Path,
+    out: Path,
+    title: str = "Streaming memory, evaluated",
+    clip: str | None = None,
+    against: str | None = None,
+    margin: float = MARGIN,
+) -> list[Path]:
     """Write the page at `out`, and tables and figures into a folder beside it, named like it without its ending.
 
     rows: a folder that holds rows.jsonl, or whose folders do. clip: the one whose surprise is shown; by default the
-    one with the most true events. Returns every file written.
+    one with the most true events. against: the policy, or run, that all others are compared with, question by
+    question. margin: of equivalence to it, a share of the full score. Returns every file written.
 
-    Raises UserError for files that are missing, empty or damaged, a clip that was not watched, or an `out` that is
-    no .html file.
+    Raises UserError for files that are missing, empty or damaged, a clip that was not watched, a rival that was not
+    run, or an `out` that is no .html file.
     """
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{out}: expected a name that ends in .html")
@@ -44,6 +53,12 @@ def build(rows: Path, out: Path, title: str = "Streaming memory, evaluated", cli
     if benches:
         tables.write_csv(folder / "benchmarks.csv", benchmark_csv(benches))
         sections.append(benchmarks_section(benches, palette))
+    command = ["ssm-sense", "report", "--rows", str(rows), "--out", str(out)]
+    if against is not None:
+        compared = comparisons(evidence.rows, against, margin)
+        command += ["--against", against, "--margin", f"{100 * margin:g}"]
+        tables.write_csv(folder / "against.csv", against_csv(compared))
+        sections.append(against_section(compared, against, margin, palette))
     track = _shown(evidence, clip)
     if track is not None:
         policy = evidence.policy(track.run)
@@ -66,8 +81,7 @@ def build(rows: Path, out: Path, title: str = "Streaming memory, evaluated", cli
     failed = tables.failures(evidence.rows)
     if failed:
         sections.append(page.failures_section(failed))
-    command = shlex.join(["ssm-sense", "report", "--rows", str(rows), "--out", str(out)])
-    sections.append(page.provenance_section(tables.provenance(evidence.rows), command))
+    sections.append(page.provenance_section(tables.provenance(evidence.rows), shlex.join(command)))
     for name, draw in drawn.items():
         svg.save(draw, folder / name)
     out.write_text(page.document(title, _facts(evidence), sections), encoding="utf-8")

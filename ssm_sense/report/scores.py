@@ -70,6 +70,11 @@ def score_groups(rows: Sequence[Line]) -> list[Group]:
     Lengths are told apart: those that the runs name (`minutes` in their settings), or else durations that differ by
     more than a quarter. So are data sets, where the settings name one (`dataset`).
     """
+    return [_group(title, chosen) for title, chosen in titled_groups(rows)]
+
+
+def titled_groups(rows: Sequence[Line]) -> list[tuple[str, list[Line]]]:
+    """The rows of each group of `score_groups`, with its title."""
     kinds: dict[tuple[str, str], list[Line]] = {}
     for row in rows:
         if row["kind"] is not None:
@@ -78,7 +83,7 @@ def score_groups(rows: Sequence[Line]) -> list[Group]:
     order = list(_KINDS)
     places = sorted(kinds, key=lambda key: (order.index(key[0]) if key[0] in order else len(order), *key))
     return [
-        _group(kind, dataset, length, chosen)
+        (" · ".join(part for part in (kind_title(kind), dataset, length) if part), chosen)
         for kind, dataset in places
         for length, chosen in _by_length(kinds[kind, dataset])
     ]
@@ -128,8 +133,7 @@ def credit(row: Line) -> float | None:
     return None if row["correct"] is None else float(row["correct"])
 
 
-def _group(kind: str, dataset: str, length: str, rows: list[Line]) -> Group:
-    title = " · ".join(part for part in (kind_title(kind), dataset, length) if part)
+def _group(title: str, rows: list[Line]) -> Group:
     counts = all(not row["options"] and _is_number(row["truth"]) for row in rows)
     runs: dict[str, list[Line]] = {}
     for row in rows:

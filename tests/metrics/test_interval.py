@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from ssm_sense.metrics.interval import _student, proportion, stream_mean, wilson
+from ssm_sense.metrics.interval import proportion, stream_mean, student, wilson
 
 
 def test_wilson_against_published_values():
@@ -63,8 +63,8 @@ def test_intervals_of_few_streams_cover_the_truth():
 @pytest.mark.parametrize(
     ("freedom", "quantile"), [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (7, 2.365), (29, 2.045), (59, 2.001)]
 )
-def test_student_against_the_printed_table(freedom, quantile):
-    assert _student(0.975, freedom) == pytest.approx(quantile, rel=0.01)
+def teststudent_against_the_printed_table(freedom, quantile):
+    assert student(0.975, freedom) == pytest.approx(quantile, rel=0.01)
 
 
 @pytest.mark.parametrize("n_streams", [1, 2, 4])

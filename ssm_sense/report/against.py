@@ -1,0 +1,143 @@
+"""Every policy against a chosen one: differences on the very same questions, a stream at a time."""
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from ssm_sense.errors import UserError
+from ssm_sense.metrics.compare import Difference, Equivalence, equivalence, holm, paired_difference
+from ssm_sense.report.palette import VARIABLES, Palette
+from ssm_sense.report.rows import Line
+from ssm_sense.report.scores import credit, series, titled_groups
+
+MARGIN = 0.05
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One run against the rival's on one group of questions. p: corrected for all comparisons of the report (Holm)."""
+
+    group: str
+    policy: str
+    run: str
+    rival: str
+    difference: Difference
+    equal: Equivalence
+    p: float
+    p_equal: float
+
+    @property
+    def verdict(self) -> str:
+        """ "better" or "worse" where there is a difference, "as good" where there is none of the margin, or "open"."""
+        if self.p <= LEVEL:
+            return "better" if self.difference.value > 0 else "worse"
+        return "as good" if self.p_equal <= LEVEL else "open"
+
+
+def comparisons(rows: Sequence[Line], against: str, margin: float = MARGIN) -> list[Comparison]:
+    """All other runs against those of a policy, or against a run of that name, wherever both answered.
+
+    Holm's correction is over all of them, for the differences and for the equivalences each by themselves. Questions
+    on which a scorer crashed for either are left out; clips that failed count as wrong.
+
+    Raises UserError where `against` was not run, has several runs on one group of questions, or none that others share.
+    """
+    found: list[tuple[str, str, str, str, Difference, Equivalence]] = []
+    known = False
+    for title, chosen in titled_groups(rows):
+        runs: dict[str, dict[Hashable, Line]] = {}
+        for row in chosen:
+            if credit(row) is not None:
+                runs.setdefault(row["run"], {})[_question(row)] = row
+        rivals = [run for run, of in runs.items() if against in (run, series(next(iter(of.values()))))]
+        if not rivals:
+            continue
+        known = True
+        if len(rivals) > 1:
+            raise UserError(
+                f"--against {against}: {title}: expected one run, got {', '.join(rivals)}; name one of them"
+            )
+        theirs = runs.pop(rivals[0])
+        for run, ours in runs.items():
+            shared = [question for question in ours if question in theirs]
+            if shared:
+                pairs = [(credit(ours[q]) or 0.0, credit(theirs[q]) or 0.0, ours[q]["clip"]) for q in shared]
+                mine, others, clips = zip(*pairs, strict=True)
+                difference = paired_difference(mine, others, clips)
+                equal = equivalence(mine, others, clips, margin)
+                found.append((title, series(ours[shared[0]]), run, rivals[0], difference, equal))
+    if not known:
+        names = sorted({series(row) for row in rows} | {row["run"] for row in rows})
+        raise UserError(f"--against {against}: expected a policy or run among {', '.join(names)}")
+    if not found:
+        raise UserError(f"--against {against}: no other run answered any of the same questions")
+    corrected = zip(found, holm([f[4].p for f in found]), holm([f[5].p for f in found]), strict=True)
+    return [Comparison(*one, p, p_equal) for one, p, p_equal in corrected]
+
+
+def _question(row: Line) -> Hashable:
+    return (row["clip"], row["question"], *row["options"], row["t_s"])
+
+
+def against_csv(found: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """against.csv: a line a comparison; scores from 0 to 1."""
+    return [
+        {
+            "group": one.group,
+            "policy": one.policy,
+            "run": one.run,
+            "against": one.rival,
+            "difference": one.difference.value,
+            "low95": one.difference.low,
+            "high95": one.difference.high,
+            "p": one.difference.p,
+            "p_holm": one.p,
+            "low90": one.equal.low,
+            "high90": one.equal.high,
+            "p_equivalence": one.equal.p,
+            "p_equivalence_holm": one.p_equal,
+            "verdict": one.verdict,
+            "n": one.difference.n,
+            "streams": one.difference.streams,
+        }
+        for one in found
+    ]
+
+
+def against_section(found: Sequence[Comparison], against: str, margin: float, palette: Palette) -> str:
+    """The table, a part a group of questions."""
+    body = ""
+    for group in dict.fromkeys(one.group for one in found):
+        heading = f'<tr class="group"><th colspan="7">{escape(group)}</th></tr>'
+        body += f"<tbody>{heading}{''.join(_row(one, palette) for one in found if one.group == group)}</tbody>"
+    points = f"{100 * margin:g}"
+    return (
+        f"<h2>Against {escape(against)}</h2>\n"
+        '<div class="scroll"><table><thead><tr><th>Policy</th><th>Difference</th><th>95% interval</th><th>p</th>'
+        f"<th>p, ± {points}</th><th>Verdict</th><th>n (streams)</th></tr></thead>{body}</table></div>\n"
+        f'<p class="caption"><b>Score minus that of {escape(against)} on the same questions, in points.</b> Intervals: '
+        "a bootstrap over streams. p: of no difference, by swapping the two within streams at random; "
+        f"p, ± {points}: of a difference of {points} points or more, by two one-sided tests. Both are corrected "
+        "for all lines of this table (Holm). Better or worse: p is .05 or less; as good: "
+        f"p, ± {points} is, and p is not.</p>"
+    )
+
+
+def _row(one: Comparison, palette: Palette) -> str:
+    value, low, high, _, n, streams = one.difference
+    swatch = f'<span class="swatch" style="background:var({VARIABLES[palette.colour(one.policy)]})"></span>'
+    label = escape(one.policy if one.run == one.policy else f"{one.policy} · {one.run}").replace("_", "_<wbr>")
+    interval = "–" if math.isnan(low) else f"{100 * low:+.1f} – {100 * high:+.1f}"
+    return (
+        f'<tr><td><div class="policy">{swatch}<span>{label}</span></div></td>'
+        f'<td class="score">{100 * value:+.1f}</td><td class="range">{interval}</td>'
+        f"<td>{_p(one.p)}</td><td>{_p(one.p_equal)}</td><td>{one.verdict}</td>"
+        f"<td>{n if n == streams else f'{n} ({streams})'}</td></tr>"
+    )
+
+
+def _p(p: float) -> str:
+    return "< .001" if p < 0.001 else f"{p:.3f}"

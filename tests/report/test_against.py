@@ -1,0 +1,82 @@
+"""Paired differences to a chosen policy."""
+
+import csv
+
+import pytest
+
+from ssm_sense.commands import report as command
+from ssm_sense.errors import UserError
+from ssm_sense.metrics.compare import holm, paired_difference
+from ssm_sense.report.against import comparisons
+
+
+def recall(make, run, rights, **fields):
+    return [make.row(run, clip=f"c{i}", correct=right, **fields) for i, right in enumerate(rights)]
+
+
+def test_differences_are_of_the_same_questions(make):
+    rows = [
+        *recall(make, "ours", [True] * 8 + [False] * 2),
+        *recall(make, "rival", [True] * 2 + [False] * 8),
+        *recall(make, "zoo", [True] * 2 + [False] * 8 + [True] * 9),  # nine that the rival was never asked
+    ]
+    ours, zoo = comparisons(rows, "rival")
+    assert (ours.group, ours.policy, ours.run, ours.rival) == ("Recall (VSR) · 1 min", "ours", "ours", "rival")
+    want = paired_difference([1.0] * 8 + [0.0] * 2, [1.0] * 2 + [0.0] * 8, range(10))
+    assert ours.difference == want
+    assert ours.difference.p == pytest.approx(2 / 64)
+    assert (zoo.difference.value, zoo.difference.p, zoo.difference.n) == (0.0, 1.0, 10)
+    assert [ours.p, zoo.p] == holm([2 / 64, 1.0])
+    assert (ours.verdict, zoo.verdict) == ("open", "as good")  # .0625 after Holm's correction
+
+
+def test_verdicts(make):
+    rows = [*recall(make, "ours", [True] * 12), *recall(make, "rival", [False] * 12)]
+    assert [one.verdict for one in comparisons(rows, "rival")] == ["better"]
+    assert [one.verdict for one in comparisons(rows, "ours")] == ["worse"]
+    few = [*recall(make, "ours", [True] * 3), *recall(make, "rival", [False] * 3)]
+    assert [one.verdict for one in comparisons(few, "rival")] == ["open"]
+
+
+def test_counts_are_compared_by_their_mra_and_crashes_left_out(make):
+    rows = [make.row(run, kind="vsc", clip=f"c{i}", mra=mra) for run, mra in (("a", 0.6), ("b", 0.4)) for i in range(6)]
+    rows[0] |= {"mra": None, "correct": None, "error": "scorer: could not convert"}
+    (one,) = comparisons(rows, "b")
+    assert one.difference.value == pytest.approx(0.2)
+    assert one.difference.n == 5
+
+
+def test_a_policy_or_a_run_may_be_named(make):
+    rows = [
+        *recall(make, "ours-0", [True] * 6, policy="ours"),
+        *recall(make, "ours-1", [True] * 6, policy="ours"),
+        *recall(make, "rival", [False] * 6),
+    ]
+    assert [one.run for one in comparisons(rows, "ours-1")] == ["ours-0", "rival"]
+    assert [one.run for one in comparisons(rows, "rival")] == ["ours-0", "ours-1"]
+    with pytest.raises(UserError, match=r"1 min: expected one run, got ours-0, ours-1; name one"):
+        comparisons(rows, "ours")
+    with pytest.raises(UserError, match="expected a policy or run among ours, ours-0, ours-1, rival"):
+        comparisons(rows, "nobody")
+    with pytest.raises(UserError, match="no other run answered any of the same questions"):
+        comparisons(rows[-6:], "rival")
+
+
+def test_the_command_writes_section_and_csv(run_folder, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    flags = ["--rows", str(run_folder), "--out", str(page), "--against", "rival", "--margin", "10"]
+    assert command.main(flags) == 0
+    assert str(tmp_path / "page" / "against.csv") in capsys.readouterr().out
+    with open(tmp_path / "page" / "against.csv") as file:
+        lines = list(csv.DictReader(file))
+    assert [(line["group"], line["policy"]) for line in lines[:2]] == [
+        ("Recall (VSR) · 1 min", "ours"),
+        ("Recall (VSR) · 1 min", "blind"),
+    ]
+    assert float(lines[0]["difference"]) == 0.25
+    text = page.read_text()
+    assert "<h2>Against rival</h2>" in text
+    assert "+25.0" in text
+    assert "--against rival --margin 10" in text
+    with pytest.raises(UserError, match="--margin: expected points between 0 and 100, got 0"):
+        command.main([*flags[:-1], "0"])
