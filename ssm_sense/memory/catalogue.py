@@ -23,7 +23,7 @@ CLASSES = {
     "movie-chat": "ssm_sense.memory.movie_chat.MovieChat",
     "ma-lmm": "ssm_sense.memory.ma_lmm.MaLmm",
     "cambrian-s": "ssm_sense.memory.cambrian_s.CambrianS",
-    "cambrian-s-count": "ssm_sense.memory.cambrian_s_count.CambrianSCount",
+    "cambrian-count": "ssm_sense.memory.cambrian_count.CambrianCount",
     "uniform-sum": "ssm_sense.memory.segment_sum.UniformSum",
     "shot-cut-sum": "ssm_sense.memory.segment_sum.ShotCutSum",
     "depth-sum": "ssm_sense.memory.segment_sum.DepthSum",

@@ -25,11 +25,8 @@ class FrameTokens(Protocol):
 
     language: CausalLM
     scale: LatentScale
-    frame_side: int
     frame_tokens: int
-    """F, tokens a frame; frame_side² where the latents have that many places."""
-    window: int
-    """Frames that attention reached in training."""
+    """F, tokens a frame."""
 
     def embed(self, latents: Tensor) -> Tensor:
         """Latents (..., S, V) to frame tokens (..., F, Q)."""

@@ -2,7 +2,7 @@
 
 A question that was announced is put to each segment when that ends, and the numbers are added. Nothing is remembered
 from one segment to the next but the sums, so what is seen again is counted again. Which segments is the difference:
-every so many seconds, between shot cuts, by depth score; `cambrian_s_count` has those of Cambrian-S.
+every so many seconds, between shot cuts, by depth score; `cambrian_count` has those of Cambrian-S.
 """
 
 from collections.abc import Mapping, Sequence

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssm_sense.memory import segment_sum
-from ssm_sense.memory.cambrian_s_count import CambrianSCount
+from ssm_sense.memory.cambrian_count import CambrianCount
 from ssm_sense.memory.kv_cache import token_bytes
 from ssm_sense.memory.policy import Answer
 from ssm_sense.memory.segment_sum import DepthSum, ShotCutSum, UniformSum
@@ -30,7 +30,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_counts_of_segments_add_up(frame_tokens, latents, checks, asked: list[int]) -> None:
     """Segments 0–2, 3–4 and, in progress, 5–8; each frame is 4 tokens, and 3 go before the stream."""
-    memory = CambrianSCount(frame_tokens(begun=True), window=2)
+    memory = CambrianCount(frame_tokens(begun=True), window=2)
     memory.expect([(PROMPT, ()), ("which", ["A. one"]), (PROMPT, ())])
     seen = [memory.observe(one, told, float(t)) for t, (one, told) in enumerate(zip(latents, TOLD, strict=False))]
     assert [t for t, one in enumerate(seen) if one.boundary] == [3, 5]
@@ -56,7 +56,7 @@ def test_an_answer_without_a_number_adds_nothing(frame_tokens, latents, checks, 
 
 
 def test_segments_end_when_they_are_too_long(frame_tokens, latents, checks, asked: list[int]) -> None:
-    memory = CambrianSCount(frame_tokens(), window=3, segment_frames=4)
+    memory = CambrianCount(frame_tokens(), window=3, segment_frames=4)
     memory.expect([(PROMPT, ())])
     checks.watch(memory, latents[:11], 0, [0.0] * 11)
     assert asked == [16, 16]
@@ -86,7 +86,7 @@ def test_the_sensory_window_runs_on_across_cuts(frame_tokens, latents, checks) -
         return memory.frames[-1].keys[1]
 
     for make, reaching in (
-        (lambda: CambrianSCount(model, window=2), {3, 4}),
+        (lambda: CambrianCount(model, window=2), {3, 4}),
         (lambda: UniformSum(model, every_s=5.0), set()),
     ):
         want = first_of_segment(latents, make)
@@ -98,7 +98,7 @@ def test_the_sensory_window_runs_on_across_cuts(frame_tokens, latents, checks) -
 
 
 @pytest.mark.parametrize(
-    "policy", [lambda m, b: CambrianSCount(m, budget_bytes=b), lambda m, b: UniformSum(m, budget_bytes=b)]
+    "policy", [lambda m, b: CambrianCount(m, budget_bytes=b), lambda m, b: UniformSum(m, budget_bytes=b)]
 )
 def test_bytes_stay_within_the_budget(frame_tokens, latents, checks, policy) -> None:
     model = frame_tokens(begun=True)
@@ -119,7 +119,7 @@ def test_what_every_policy_must_do(frame_tokens, latents, checks) -> None:
         memory.expect([(checks.prompt, ()), ("which", ["A. one"])])
         return memory
 
-    checks.contract(lambda: ready(CambrianSCount(model, window=2)), latents[:9], 6, TOLD)
+    checks.contract(lambda: ready(CambrianCount(model, window=2)), latents[:9], 6, TOLD)
     checks.contract(lambda: ready(UniformSum(model, every_s=4.0)), latents[:12], 6)
     checks.contract(lambda: ready(ShotCutSum(model)), latents[:9], 5)
     checks.contract(lambda: ready(DepthSum(model)), latents[:9], 5)
@@ -127,4 +127,4 @@ def test_what_every_policy_must_do(frame_tokens, latents, checks) -> None:
     with pytest.raises(ValueError, match="1 announced questions, got 0"):
         memory.load_state_dict(UniformSum(model).state_dict())
     with pytest.raises(ValueError, match="expected segment_frames and window"):
-        CambrianSCount(model, window=0)
+        CambrianCount(model, window=0)

@@ -12,7 +12,7 @@ from ssm_sense.memory.segment_sum import SegmentSum
 from ssm_sense.nn.sources import SurpriseSource
 
 
-class CambrianSCount(SegmentSum):
+class CambrianCount(SegmentSum):
     """Streams one video through a model of frame tokens and counts by surprise.
 
     Args:
