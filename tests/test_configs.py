@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ssm_sense.language.gguf import SMOLLM2
 from ssm_sense.lit.cli import StreamCLI
 from ssm_sense.lit.data import StreamData, TrainingData
 from ssm_sense.lit.instruction import InstructionData
@@ -73,12 +74,16 @@ def test_sizes_lie_over_every_stage(size: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", [LARGE[2], TRAIN / "tiny" / "stage2_pictures.yaml"], ids=["large", "tiny"])
-def test_adapters_and_processes_lie_over_any_stage(stage: Path, tmp_path: Path) -> None:
+def test_adapters_processes_and_another_language_model_lie_over_a_stage(stage: Path, tmp_path: Path) -> None:
+    assert {path.stem for path in OVER_ANY} == {"ddp", "lora", "smollm2"}
     plain, over = load(tmp_path, stage), load(tmp_path, stage, *OVER_ANY)
-    assert plain.model.model.language.lora is None
-    assert over.model.model.language.lora.rank == 64
-    assert over.model.model.language.path == plain.model.model.language.path
+    before, after = plain.model.model.language, over.model.model.language
+    assert before.lora is None
+    assert after.lora.rank == 64
+    assert after.gradient_checkpointing == before.gradient_checkpointing
+    assert (after.path, over.model.model.language_width) == (SMOLLM2, 576)
     assert type(over.trainer.strategy).__name__ == "DDPStrategy"
+    assert over.model.rates == plain.model.rates
 
 
 @pytest.mark.parametrize("family", ["tiny", "qwen2.5"])

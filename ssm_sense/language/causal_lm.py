@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig, AutoModelForCausalLM, Cache, PreTrainedModel
 
 from ssm_sense import pretrained
+from ssm_sense.language import gguf
 from ssm_sense.language.layout import Layout
 from ssm_sense.language.lora import Lora, adapt, merged
 
@@ -26,7 +27,7 @@ ITEMS_AT_ONCE = 32
 class CausalLM(nn.Module):
     """Any causal language model of transformers that takes embeddings: Qwen2, Qwen2.5, Qwen3, Llama, SmolLM.
 
-    path: a local folder or a hub id, such as Qwen/Qwen2.5-1.5B-Instruct.
+    path: a local folder or a hub id, such as Qwen/Qwen2.5-1.5B-Instruct; or a GGUF file, as `gguf.find` knows it.
     tokenizer: its folder; by default the model's own, or else "tokenizer" beside the model's folder.
     dtype: of the weights and the computation; losses and scores are float32 whatever it is.
     freeze: the weights take no gradient; the prefix still does.
@@ -89,6 +90,8 @@ class CausalLM(nn.Module):
     @cached_property
     def folder(self) -> Path:
         """The local folder of the checkpoint."""
+        if self.path.endswith(gguf.SUFFIX):
+            return gguf.unpack(gguf.find(self.path))
         return pretrained.resolve(self.path)
 
     @cached_property
