@@ -14,7 +14,7 @@ from ssm_sense.memory.catalogue import CLASSES
 
 if TYPE_CHECKING:
     from ssm_sense.data.clip import Clip
-    from ssm_sense.data.datasets import Part
+    from ssm_sense.data.datasets import Clips, Part
     from ssm_sense.memory.policy import Policy
     from ssm_sense.stream import Session
 
@@ -46,47 +46,49 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
     import torch
 
     from ssm_sense import ops
-    from ssm_sense.data.datasets import open_parts
     from ssm_sense.data.hub import dataset_folder
-    from ssm_sense.evaluate import RunInfo, blind, evaluate
+    from ssm_sense.evaluate import RunInfo, Task, evaluate, evaluate_with_workers
+    from ssm_sense.evaluate.workers import threads_each
 
     if arguments.backend is not None:
         try:
             ops.require(arguments.backend)
         except RuntimeError as error:
             raise UserError(f"--backend: {error}") from error
-    folder = dataset_folder(arguments.data)
-    parts = open_parts(
-        folder,
-        arguments.layout,
-        arguments.fps,
-        arguments.minutes or (),
-        arguments.task or (),
-        arguments.limit,
-    )
+    arguments.data = str(folder := dataset_folder(named := arguments.data))
+    parts = _parts(arguments)
     if arguments.name and len(parts) > 1:
         raise UserError("--name: expected with one length in --minutes, since each is a run of its own")
     policy_settings = _policy_settings(arguments)
     opened = open_session or partial(open_policy, settings=policy_settings)
     session = opened(arguments.policy, arguments.model)
-    look = blind if arguments.blind else _latents(arguments.features, session)
-    torch.manual_seed(arguments.seed)
     label = arguments.label or policy_label(session.memory)
+    if arguments.workers > 1:
+        torch.set_num_threads(threads_each(arguments.workers))  # which the rows name
     failed = 0
-    for part in parts:
+    for number, part in enumerate(parts):
         run = RunInfo.here(
             name=arguments.name or _run_name(arguments, label, part),
             policy=label,
             seed=arguments.seed,
             config=arguments.model,
             device=_device(session),
-            settings={**_settings(arguments, part), **({"policy": policy_settings} if policy_settings else {})},
+            settings={
+                **_settings(arguments, part, named, folder),
+                **({"policy": policy_settings} if policy_settings else {}),
+            },
             blind=arguments.blind,
             scorer=arguments.scorer,
             command=shlex.join(["ssm-sense", "evaluate", *argv]),
         )
-        shown = part.clips.map(look)
-        summary = evaluate(shown, session, arguments.out, run, arguments.batch_frames)
+        if arguments.workers > 1:
+            open_clips = partial(_clips, arguments, number)
+            opening = partial(opened, arguments.policy, arguments.model)
+            task = Task(opening, open_clips, run, arguments.batch_frames, torch.get_num_threads())
+            summary = evaluate_with_workers(task, len(part.clips), arguments.out, arguments.workers)
+        else:
+            shown = part.clips.map(_look(arguments, session))
+            summary = evaluate(shown, session, arguments.out, run, arguments.batch_frames)
         print(f"{run.name}: {summary.watched} watched, {summary.skipped} finished before, {summary.failed} failed")
         failed += summary.failed
     print(arguments.out / "rows.jsonl")
@@ -153,25 +155,50 @@ def _run_name(arguments: argparse.Namespace, label: str, part: "Part") -> str:
     return "-".join([label, *(["blind"] if arguments.blind else []), *(arguments.task or []), what])
 
 
-def _settings(arguments: argparse.Namespace, part: "Part") -> dict[str, Any]:
-    """What decides the rows besides policy, seed and scorer."""
-    named = Path(arguments.data)
+def _settings(arguments: argparse.Namespace, part: "Part", named: str, folder: Path) -> dict[str, Any]:
+    """What decides the rows besides policy, seed and scorer. named: the folder as it was typed, or its hub id."""
     return {
         "benchmark": part.layout,
-        "dataset": named.resolve().name if named.is_dir() else named.name,
+        "dataset": folder.resolve().name if Path(named).is_dir() else Path(named).name,
         **({} if part.minutes is None else {"minutes": part.minutes}),
         "fps": arguments.fps,
         "batch_frames": arguments.batch_frames,
     }
 
 
-def _latents(cache: Path | None, session: "Session") -> "Callable[[Clip], Clip]":
-    """What gives clips their cached latents, and says on stderr which of them are watched live."""
-    from ssm_sense.data.latents import CachedClips
+def _parts(arguments: argparse.Namespace) -> "list[Part]":
+    """What there is to watch."""
+    from ssm_sense.data.datasets import open_parts
 
-    if cache is None:
+    return open_parts(
+        Path(arguments.data),
+        arguments.layout,
+        arguments.fps,
+        arguments.minutes or (),
+        arguments.task or (),
+        arguments.limit,
+    )
+
+
+def _clips(arguments: argparse.Namespace, number: int, session: "Session") -> "Clips":
+    """The clips of one part, as a worker sees them."""
+    return _parts(arguments)[number].clips.map(_look(arguments, session))
+
+
+def _look(arguments: argparse.Namespace, session: "Session") -> "Callable[[Clip], Clip]":
+    """What a clip is shown as: a grey frame, cached latents where they are there, or its frames.
+
+    Says on stderr which clips are not in the cache.
+    """
+    from ssm_sense.data.latents import CachedClips
+    from ssm_sense.evaluate import blind
+
+    if arguments.blind:
+        return blind
+    if arguments.features is None:
         return lambda clip: clip
-    return CachedClips(cache, session.vision.fingerprint, lambda why: print(f"ssm-sense: {why}", file=sys.stderr))
+    fingerprint = session.vision.fingerprint
+    return CachedClips(arguments.features, fingerprint, lambda why: print(f"ssm-sense: {why}", file=sys.stderr))
 
 
 def _device(session: "Session") -> str:
@@ -210,11 +237,12 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--name", help="of the run, unique in its folder; default: policy, tasks and length")
     add("--seed", type=int, default=0, help="default: %(default)s")
     add("--batch-frames", type=int, default=8, metavar="N", help="frames encoded together; default: %(default)s")
+    add("--workers", type=int, default=1, metavar="N", help="videos at a time, each with a model; default: %(default)s")
     add("--backend", metavar="NAME", help="demand this implementation of the recurrence, such as native")
     arguments = parser.parse_args(argv)
     if arguments.policy not in POLICIES and "." not in arguments.policy:
         raise UserError(f"--policy: expected one of {', '.join(POLICIES)}, or a class path, got {arguments.policy!r}")
-    for name in ("fps", "batch_frames", "limit"):
+    for name in ("fps", "batch_frames", "limit", "workers"):
         value = getattr(arguments, name)
         if value is not None and not value > 0:
             raise UserError(f"--{name.replace('_', '-')}: expected more than 0, got {value}")

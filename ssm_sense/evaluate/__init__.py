@@ -3,6 +3,7 @@
 run        RunInfo: what produced a row
 folder     RunFolder: the files of a run, committed clip by clip
 watch      evaluate: the pass itself
+workers    the same in several processes
 calibrate  τ and the gate's centre, picked in the closed loop
 audit      how far one comes who never looks, by the blind answerers of `answerers`
 """
@@ -10,5 +11,6 @@ audit      how far one comes who never looks, by the blind answerers of `answere
 from ssm_sense.evaluate.folder import RunFolder
 from ssm_sense.evaluate.run import RunInfo
 from ssm_sense.evaluate.watch import Summary, blind, evaluate
+from ssm_sense.evaluate.workers import Task, evaluate_with_workers
 
-__all__ = ["RunFolder", "RunInfo", "Summary", "blind", "evaluate"]
+__all__ = ["RunFolder", "RunInfo", "Summary", "Task", "blind", "evaluate", "evaluate_with_workers"]

@@ -8,7 +8,8 @@ too, so that it is tried anew. One process at a time may write to a folder.
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -43,6 +44,25 @@ class RunFolder:
     def clip(self, name: str) -> "ClipLines":
         """Begin a clip's lines."""
         return ClipLines(self, name)
+
+    def absorb(self, part: Path) -> None:
+        """Take in the clips that were committed to another folder by the same run, and remove that folder.
+
+        Clips that are finished here already are not taken twice, so that a kill at any moment can be made good by
+        absorbing again. Raises UserError if it holds another run's clips, or is damaged.
+        """
+        entries = [entry for entry in _read(part / self.clips.name) if entry["clip"] not in self.finished]
+        for entry in entries:
+            _check_same_run(entry, self.run, part)
+        committed = {entry["clip"] for entry in entries}
+        for path in (self.frames, self.rows, self.clips):
+            with open(path, "a", encoding="utf-8") as file:
+                for line in _whole_lines(part / path.name):
+                    if line["clip"] in committed:
+                        file.write(_dump(line))
+                _sync(file)
+        self.finished |= {entry["clip"] for entry in entries if entry["error"] is None}
+        shutil.rmtree(part)
 
 
 class ClipLines:
@@ -93,16 +113,17 @@ class ClipLines:
 
 
 def _read(path: Path) -> list[Line]:
-    """All whole lines of a file; a last line without its end was never committed."""
-    if not path.exists():
-        return []
-    lines: list[Line] = []
-    with open(path, encoding="utf-8") as file:
-        for number, text in enumerate(file, start=1):
-            if not text.endswith("\n"):
-                break
-            lines.append(_parse(text, path, number))
-    return lines
+    """All whole lines of a file."""
+    return list(_whole_lines(path))
+
+
+def _whole_lines(path: Path) -> Iterator[Line]:
+    """The lines of a file, if there is one, in turn; a last line without its end was never committed."""
+    if path.exists():
+        with open(path, encoding="utf-8") as file:
+            for number, text in enumerate(file, start=1):
+                if text.endswith("\n"):
+                    yield _parse(text, path, number)
 
 
 def _keep(path: Path, wanted: Callable[[Line], bool]) -> None:

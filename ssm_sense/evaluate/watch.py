@@ -2,12 +2,13 @@
 
 import logging
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -36,8 +37,7 @@ class Announced(Protocol):
         """Forget the stream and all questions, and be ready for these: pairs of prompt and options."""
 
 
-@dataclass(frozen=True)
-class Summary:
+class Summary(NamedTuple):
     """What became of a dataset: clips watched now, clips that were finished before, clips that failed."""
 
     watched: int
@@ -73,7 +73,7 @@ def evaluate(
     folder = RunFolder(out, run)
     seen: set[str] = set()
     watched = skipped = failed = 0
-    with _bar(run, len(dataset) if isinstance(dataset, Sized) else None, progress) as advance:
+    with progress_bar(run, len(dataset) if isinstance(dataset, Sized) else None, progress) as advance:
         for clip in dataset:
             if clip.name in seen:
                 raise ValueError(f"expected clips with different names, got two of {clip.name!r}")
@@ -97,6 +97,8 @@ def _watch_clip(clip: Clip, session: Session, folder: RunFolder, batch_frames: i
     """Watch one clip and commit its lines. Returns whether it failed."""
     begun = time.perf_counter()
     error = None
+    # A clip's draws are its own, whichever clips were watched before it, and by whom.
+    torch.manual_seed(zlib.crc32(f"{folder.run.seed}/{clip.name}".encode()))
     with folder.clip(clip.name) as lines:
         watcher = _Watcher(clip, session, lines, scorer)
         try:
@@ -214,7 +216,7 @@ class _Watcher:
 
 
 @contextmanager
-def _bar(run: RunInfo, total: int | None, shown: bool) -> Iterator[Callable[[str, int], None]]:
+def progress_bar(run: RunInfo, total: int | None, shown: bool) -> Iterator[Callable[[str, int], None]]:
     """A progress bar on stderr: yields a function (clip's name, clips done since)."""
     columns = (
         TextColumn(run.name),

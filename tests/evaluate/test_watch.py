@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from ssm_sense.data.clip import Clip, Question
 from ssm_sense.evaluate import RunInfo, Summary, blind, evaluate
@@ -160,6 +161,22 @@ def test_a_clip_may_yield_latents_instead_of_pictures(clip, session, run, tmp_pa
     assert session.vision.batches == []
     (row,) = lines(tmp_path / "rows.jsonl")
     assert (row["prediction"], row["vision"]) == ("3", "cached")
+
+
+def test_a_clips_draws_do_not_depend_on_what_was_watched_before(clip, session, run, tmp_path):
+    drawn = {}
+
+    class Drawing(type(session.memory)):
+        def read(self, prompt, options=()):
+            drawn.setdefault(len(self.seen), []).append(torch.rand(()).item())
+            return super().read(prompt, options)
+
+    session.memory = Drawing()
+    clips = [clip("a", [10] * 2, 9.0), clip("b", [10] * 3, 9.0)]
+    watch(clips, session, run, tmp_path / "forth")
+    watch(clips[::-1], session, run, tmp_path / "back")
+    assert drawn[2] == [drawn[2][0]] * 2 != drawn[3]
+    assert drawn[3] == [drawn[3][0]] * 2
 
 
 def test_it_fails_at_the_door(clip, session, run, tmp_path):
