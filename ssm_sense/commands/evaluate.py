@@ -161,6 +161,7 @@ def _settings(arguments: argparse.Namespace, part: "Part", named: str, folder: P
         "benchmark": part.layout,
         "dataset": folder.resolve().name if Path(named).is_dir() else Path(named).name,
         **({} if part.minutes is None else {"minutes": part.minutes}),
+        **({"ask_at": sorted(arguments.ask_at)} if arguments.ask_at else {}),
         "fps": arguments.fps,
         "batch_frames": arguments.batch_frames,
     }
@@ -177,6 +178,7 @@ def _parts(arguments: argparse.Namespace) -> "list[Part]":
         arguments.minutes or (),
         arguments.task or (),
         arguments.limit,
+        arguments.ask_at or (),
     )
 
 
@@ -228,6 +230,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--budget-bytes", type=int, metavar="N", help="what the policy may hold, in place of its file's budget_bytes")
     add("--task", nargs="+", metavar="KIND", help="kinds of question, such as vsr; default: all, in one pass a video")
     add("--minutes", type=float, nargs="+", metavar="M", help="lengths of VSI-SUPER's videos; default: all there are")
+    add("--ask-at", type=float, nargs="+", metavar="M", help="ask rendered streams at these minutes too, in one pass")
     add("--fps", type=float, default=1.0, help="frames to watch a second; default: %(default)g")
     add("--features", type=Path, metavar="DIR", help="cache of latents; videos that it lacks are watched live")
     add("--scorer", choices=SCORERS, default=SCORERS[0], help="the official ones crash on prose; default: %(default)s")
@@ -242,6 +245,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.policy not in POLICIES and "." not in arguments.policy:
         raise UserError(f"--policy: expected one of {', '.join(POLICIES)}, or a class path, got {arguments.policy!r}")
+    if min(arguments.ask_at or [1]) <= 0:
+        raise UserError(f"--ask-at: expected minutes above 0, got {min(arguments.ask_at):g}")
     for name in ("fps", "batch_frames", "limit", "workers"):
         value = getattr(arguments, name)
         if value is not None and not value > 0:

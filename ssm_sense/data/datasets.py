@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import overload
 
 from ssm_sense.data import vsi_bench, vsi_super
-from ssm_sense.data.clip import Clip
+from ssm_sense.data.clip import Clip, Question
 from ssm_sense.data.vsi_590k import TABLE, VSI590K
+from ssm_sense.data.world.questions import questions_so_far
+from ssm_sense.data.world.truth import Truth
 from ssm_sense.errors import UserError
 
 LAYOUTS = ("vsi-super", "vsi-bench", "vsi-590k")
@@ -24,6 +26,8 @@ SUPER_TASKS = ("vsr", "vsc", "vsc-streaming")
 DIRECTION = "object_rel_direction"
 """VSI-Bench's task of that name has three question types, one a level."""
 _SHOWN = 5
+_NEAR_END_S = 1.0
+"""What would be asked this close to the end is asked there."""
 
 
 class Clips(Sequence[Clip]):
@@ -88,6 +92,7 @@ def open_parts(
     minutes: Sequence[float] = (),
     tasks: Sequence[str] = (),
     limit: int | None = None,
+    ask_at: Sequence[float] = (),
 ) -> list[Part]:
     """The clips of a benchmark's folder.
 
@@ -98,20 +103,24 @@ def open_parts(
         minutes: lengths of VSI-SUPER; all there are if empty.
         tasks: kinds of question to ask, and no others; all if empty.
         limit: only the first so many clips of each part.
+        ask_at: minutes at which rendered streams in VSI-SUPER's layout are asked on the way what they are asked at
+            their end, so that one pass gives the score at every duration.
 
     Raises:
         UserError: for a folder that is none of these, or whose rows are wrong; for a length or a kind of question
-            that is not there.
+            that is not there; for streams without truth that are to be asked on the way.
     """
     layout = layout or layout_of(folder)
     if minutes and layout != "vsi-super":
         raise UserError(f"--minutes: expected with VSI-SUPER alone, and {folder} holds {layout}")
+    if ask_at and layout != "vsi-super":
+        raise UserError(f"--ask-at: expected with VSI-SUPER's layout alone, and {folder} holds {layout}")
     if layout == "vsi-super":
         _check_tasks(tasks, SUPER_TASKS, layout)
         lengths = list(minutes) or vsi_super.lengths(folder)
         if not lengths:
             raise UserError(f"{folder}: expected tables such as test_10mins.parquet, found none")
-        return [Part(layout, length, _super(folder, length, fps, tasks)[:limit]) for length in lengths]
+        return [Part(layout, length, _super(folder, length, fps, tasks, ask_at)[:limit]) for length in lengths]
     if layout == "vsi-bench":
         known = (*vsi_bench.CHOICES, *vsi_bench.NUMBERS)
         _check_tasks(tasks, (*known, DIRECTION), layout)
@@ -124,16 +133,26 @@ def open_parts(
     return [Part(layout, None, Clips(len(train), train.clip)[:limit])]
 
 
-def _super(folder: Path, minutes: float, fps: float, tasks: Sequence[str]) -> Clips:
+def _super(folder: Path, minutes: float, fps: float, tasks: Sequence[str], ask_at: Sequence[float]) -> Clips:
     """The clips of one length that are asked something of the tasks, with those questions alone."""
     clips = []
     for clip in vsi_super.read(folder, minutes, fps):
-        asked = tuple(question for question in clip.questions if not tasks or question.kind in tasks)
+        questions = (*_on_the_way(folder, clip, ask_at), *clip.questions)
+        asked = tuple(question for question in questions if not tasks or question.kind in tasks)
         if asked:
             clips.append(replace(clip, questions=asked))
     if not clips:
         raise UserError(f"{folder}: expected questions of {' or '.join(tasks)}, found none")
     return Clips(len(clips), clips.__getitem__)
+
+
+def _on_the_way(folder: Path, clip: Clip, ask_at: Sequence[float]) -> list[Question]:
+    """What a rendered stream is asked at those of the minutes that lie before its end."""
+    truth = folder / f"{clip.name}.json"
+    if ask_at and not truth.is_file():
+        raise UserError(f"--ask-at: expected rendered streams with their truth beside them; {clip.name} has none")
+    moments = sorted({60 * minutes for minutes in ask_at if 60 * minutes <= clip.duration_s - _NEAR_END_S})
+    return [question for t_s in moments for question in questions_so_far(Truth.load(truth), t_s)]
 
 
 def _check_tasks(tasks: Sequence[str], known: Sequence[str], layout: str) -> None:

@@ -127,6 +127,8 @@ def test_a_failed_clip_is_the_exit_status(data, tmp_path):
         (["--minutes", "60"], "lengths, in minutes: 10, 30"),
         (["--limit", "0"], "--limit: expected more than 0"),
         (["--fps", "-1"], "--fps: expected more than 0"),
+        (["--ask-at", "0.01"], "expected rendered streams with their truth beside them"),
+        (["--ask-at", "-1"], "--ask-at: expected minutes above 0, got -1"),
         (["--workers", "0"], "--workers: expected more than 0"),
         (["--name", "x"], "one length in --minutes"),
         (["--backend", "quantum"], "--backend: backend 'quantum' was demanded"),

@@ -1,6 +1,8 @@
 """One door: what a folder holds is told by its tables."""
 
 import json
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,10 @@ from ssm_sense.data.datasets import Clips, layout_of, open_parts
 from ssm_sense.data.video import write_video
 from ssm_sense.data.vsi_590k import TABLE
 from ssm_sense.data.world.batch import jobs, render
+from ssm_sense.data.world.controls import Controls
 from ssm_sense.data.world.export import BENCH_TABLE, export, export_bench
+from ssm_sense.data.world.tables import write_table
+from ssm_sense.data.world.truth import Truth
 from ssm_sense.errors import UserError
 
 SCENES = ("scannet/scene0011_00", "arkitscenes/41069025")
@@ -141,6 +146,43 @@ def test_rendered_streams_go_through_the_same_door(tmp_path: Path) -> None:
     (train,) = open_parts(tmp_path, "vsi-590k")[0].clips
     assert train.events == clip.events
     assert min(question.t_s for question in train.questions) < train.duration_s
+
+
+def test_one_stream_is_asked_at_every_duration_that_it_reaches(tmp_path: Path) -> None:
+    controls = Controls(facts=8)
+    work = [
+        *jobs("vsr", "val", 0, 3.0, 1, 1, 32, 6.0, controls),
+        *(replace(job, name=f"3mins/1{job.name[-11:]}") for job in jobs("vsc", "val", 1, 3.0, 1, 1, 32, 6.0)),
+    ]
+    render(tmp_path, work, 1)
+    write_table(tmp_path, work[:1])
+    (recall,) = open_parts(tmp_path, tasks=["vsr"], ask_at=[0.01, 1, 2, 3, 30])[0].clips
+    truth = Truth.load(tmp_path / f"{recall.name}.json")
+    assert [question.t_s for question in recall.questions] == [60.0, 120.0, 180.0]
+    for question in recall.questions:
+        order = [name.lower() for name in question.options["ABCD".index(question.answer)][3:].split(", ")]
+        name = question.text.split("the order in which the ")[1].split(" appeared")[0]
+        shown = [n.landmark for n in truth.needles if n.needle == name and n.t_s <= question.t_s]
+        assert [landmark for landmark in shown if landmark in order] == order
+        assert len(order) == min(4, max(Counter(n.needle for n in truth.needles if n.t_s <= question.t_s).values()))
+    again = open_parts(tmp_path, tasks=["vsr"], ask_at=[2])[0].clips[0]
+    assert again.questions == recall.questions[1:]
+    write_table(tmp_path, work[1:])
+    (part,) = open_parts(tmp_path, tasks=["vsc"], ask_at=[1])
+    count = next(clip for clip in part.clips if clip.name.startswith("3mins/1"))
+    truth = Truth.load(tmp_path / f"{count.name}.json")
+    early, late = count.questions
+    category = early.text.split("How many different ")[1].split("(s)")[0]
+    assert (early.t_s, early.answer) == (60.0, str(len(truth.counted(category, 60.0))))
+    assert (late.t_s, late.answer) == (180.0, str(len(truth.counted(category, 180.0))))
+
+
+def test_only_rendered_streams_in_its_layout_are_asked_on_the_way(tmp_path: Path) -> None:
+    write(tmp_path, "vsi-super", "vsi-bench")
+    with pytest.raises(UserError, match="--ask-at: expected rendered streams with their truth beside them; scannet"):
+        open_parts(tmp_path, "vsi-super", ask_at=[1])
+    with pytest.raises(UserError, match="--ask-at: expected with VSI-SUPER's layout alone"):
+        open_parts(tmp_path, "vsi-bench", ask_at=[1])
 
 
 def test_the_command_line_names_the_same_layouts() -> None:
