@@ -8,6 +8,7 @@ values of the whole stream; here those of a segment are let go once it was asked
 
 from ssm_sense.memory.cuts import SurpriseCuts
 from ssm_sense.memory.kv_cache import FrameTokens
+from ssm_sense.memory.lfp_window import Foresight
 from ssm_sense.memory.segment_sum import SegmentSum
 from ssm_sense.nn.sources import SurpriseSource
 
@@ -17,7 +18,8 @@ class CambrianCount(SegmentSum):
 
     Args:
         model: in eval mode, with its language model loaded.
-        source: of surprise, where `observe` is not told it; see `Level`.
+        source: of surprise, where `observe` is not told it; by default the model's own prediction if it makes one, and
+            else `AdjacentDifference`.
         window: W, frames of the sensory window.
         threshold: τ; .39 for 10 to 60 minutes in the paper, .41 for 120.
         segment_frames, budget_bytes: as for `SegmentSum`.
@@ -32,4 +34,5 @@ class CambrianCount(SegmentSum):
         segment_frames: int = 512,
         budget_bytes: int | None = None,
     ) -> None:
-        super().__init__(model, SurpriseCuts(source, threshold), window, segment_frames, budget_bytes)
+        foresight = Foresight(model, wanted=source is None)
+        super().__init__(model, SurpriseCuts(source, threshold), window, segment_frames, budget_bytes, foresight)

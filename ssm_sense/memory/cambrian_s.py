@@ -6,8 +6,9 @@ budget, memory is consolidated. A question sees long-term memory, with the windo
 into a copy of it, and in each layer attends only to the frames that it is about. Keys are held before the rotary
 embedding and placed without gaps each time.
 
-Two things differ from the released code. Its frames end rows with a token, which pooling takes in (8 × 9 places); ours
-have none. And its surprise comes from a head on the language model that predicts the next frame; here it is injected.
+Surprise comes from the model's own prediction where it makes one (`LFPWindow`, as in the paper), or from any source
+that is injected. One thing differs from the released code: its frames end each row with a token, which pooling takes
+in (8 × 9 places); ours have none.
 """
 
 import math
@@ -23,7 +24,7 @@ from ssm_sense.memory.kv_cache import (
     FrameTokens,
     KeyValues,
     answer_from,
-    extend,
+    extend_hidden,
     only,
     opening,
     pack,
@@ -32,9 +33,11 @@ from ssm_sense.memory.kv_cache import (
     unpack,
 )
 from ssm_sense.memory.level import Level
+from ssm_sense.memory.lfp_window import Foresight
 from ssm_sense.memory.policy import Answer, Observation
 from ssm_sense.memory.retrieval import answer_retrieved
 from ssm_sense.nn.sources import SurpriseSource
+from ssm_sense.state import State
 
 _FRAME_BYTES = 16
 """Of a frame's surprise and its number of tokens."""
@@ -48,7 +51,8 @@ class CambrianS:
 
     Args:
         model: in eval mode, with its language model loaded.
-        source: of surprise, where `observe` is not told it; see `Level`.
+        source: of surprise, where `observe` is not told it; by default the model's own prediction if it makes one, and
+            else `AdjacentDifference`.
         window: W, frames of the sensory window.
         threshold: τ, the surprise from which on a frame is held whole.
         pool: side of the squares that other frames are averaged over; 1 leaves them whole.
@@ -77,6 +81,7 @@ class CambrianS:
         budget_bytes: int | None = None,
     ) -> None:
         self.model, self.level = model, Level(source)
+        self.foresight = Foresight(model, wanted=source is None)
         self.threshold, self.pool, self.top_k = threshold, pool, top_k
         self.consolidation = consolidation if consolidation is not None else DropMerge()
         self.budget_tokens, self.budget_bytes = budget_tokens, budget_bytes
@@ -101,6 +106,7 @@ class CambrianS:
         self.sensory: list[Held] = []
         self.memory: list[Held] = []
         self.level.reset()
+        self.foresight.reset()
 
     @torch.inference_mode()
     def observe(self, latents: Tensor, surprise: float | None, t_s: float) -> Observation:
@@ -108,9 +114,12 @@ class CambrianS:
         language = self.model.language
         if not self.sensory:
             self.opening = opening(language)
-        level = self.level.of(self.model.scale(latents), surprise)
+        told = surprise if surprise is not None else self.foresight.surprise(latents)
+        level = self.level.of(self.model.scale(latents), told)
         past = [*self.opening, *(frame.kv for frame in self.sensory)]
-        self.sensory.append(Held(extend(language, past, self.model.embed(latents)[None]), level))
+        kv, hidden = extend_hidden(language, past, self.model.embed(latents)[None])
+        self.foresight.after(hidden)
+        self.sensory.append(Held(kv, level))
         if len(self.sensory) > self.window:
             self.memory = self._remember(self.memory, self.sensory.pop(0))
         return Observation(level, 1.0, False)
@@ -128,7 +137,7 @@ class CambrianS:
         if self.budget_bytes is None:
             return self.budget_tokens - before
         window = self.window * (self.model.frame_tokens * self._token_bytes + _FRAME_BYTES)
-        fixed = window + before * self._token_bytes + 8 * len(self.opening) + self.level.nbytes
+        fixed = window + before * self._token_bytes + 8 * len(self.opening) + self._surprise_bytes
         # No frame has less than a token, so there is room for each frame's own bytes.
         return max(0, self.budget_bytes - fixed) // (self._token_bytes + _FRAME_BYTES)
 
@@ -159,20 +168,26 @@ class CambrianS:
             if frames:
                 held |= pack(name, [frame.kv for frame in frames])
                 held[f"{name}.surprise"] = torch.tensor([frame.surprise for frame in frames], dtype=torch.float64)
-        return {**held, **{f"level.{name}": tensor for name, tensor in self.level.state_dict().items()}}
+        found = {"level": State(self.level.state_dict()), "foresight": State(self.foresight.state_dict())}
+        return {**held, **State.join(found)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a saved state; raises ValueError for one of another policy."""
-        only(state, "opening.", "sensory.", "memory.", "level.")
+        only(state, "opening.", "sensory.", "memory.", "level.", "foresight.")
         self.opening = unpack("opening", state)
         self.sensory, self.memory = (_held(name, state) for name in ("sensory", "memory"))
-        self.level.load_state_dict({k.removeprefix("level."): v for k, v in state.items() if k.startswith("level.")})
+        self.level.load_state_dict(State(state).sub("level"))
+        self.foresight.load_state_dict(State(state).sub("foresight"))
 
     @property
     def nbytes(self) -> int:
         """Of everything that `state_dict` names."""
         frames = sum(frame.kv.nbytes + _FRAME_BYTES for frame in (*self.sensory, *self.memory))
-        return frames + sum(part.nbytes + 8 for part in self.opening) + self.level.nbytes
+        return frames + sum(part.nbytes + 8 for part in self.opening) + self._surprise_bytes
+
+    @property
+    def _surprise_bytes(self) -> int:
+        return self.level.nbytes + self.foresight.nbytes
 
 
 def _held(name: str, state: Mapping[str, Tensor]) -> list[Held]:

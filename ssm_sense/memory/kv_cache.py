@@ -88,13 +88,20 @@ def opening(language: CausalLM) -> list[KeyValues]:
 
 def extend(language: CausalLM, past: Sequence[KeyValues], embeds: Tensor) -> KeyValues:
     """Keys and values of new embeddings (1, n, Q) that attend to the parts of `past` and, causally, to each other."""
+    return extend_hidden(language, past, embeds)[0]
+
+
+def extend_hidden(language: CausalLM, past: Sequence[KeyValues], embeds: Tensor) -> tuple[KeyValues, Tensor]:
+    """The same, and the last hidden states (1, n, Q) of the new embeddings."""
+    lm, _ = _rotary(language)
     cache = place(language, past)
     before = cache.get_seq_length()
-    language.forward_embeds(embeds, cache)
+    embeds = embeds.to(lm.device, lm.dtype)
+    hidden = lm.base_model(inputs_embeds=embeds, past_key_values=cache, use_cache=True).last_hidden_state
     pairs = keys_and_values(cache)
     positions = torch.arange(before, before + embeds.shape[1])
     keys = rotate(language, torch.cat([keys[:, :, before:] for keys, _ in pairs]), -positions)
-    return KeyValues(keys, torch.cat([values[:, :, before:] for _, values in pairs]))
+    return KeyValues(keys, torch.cat([values[:, :, before:] for _, values in pairs])), hidden
 
 
 def place(language: CausalLM, past: Sequence[KeyValues]) -> DynamicCache:

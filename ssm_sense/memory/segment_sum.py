@@ -16,7 +16,7 @@ from ssm_sense.memory.kv_cache import (
     FrameTokens,
     KeyValues,
     answer_from,
-    extend,
+    extend_hidden,
     only,
     opening,
     pack,
@@ -24,8 +24,10 @@ from ssm_sense.memory.kv_cache import (
     token_bytes,
     unpack,
 )
+from ssm_sense.memory.lfp_window import Foresight
 from ssm_sense.memory.policy import Answer, Observation
 from ssm_sense.memory.registered import Running
+from ssm_sense.state import State
 
 _TALLY, _LENGTH = "tally", "segment"
 
@@ -41,6 +43,7 @@ class SegmentSum:
         window: frames that each frame attends to, across cuts, as in Cambrian-S; None attends to its own segment.
         segment_frames: a segment that is as long ends, so that memory is bounded.
         budget_bytes: of everything held; if given, segments and window are no longer than it allows.
+        foresight: tells the cuts the surprise that `observe` is not told; None leaves it to them.
     """
 
     causal: ClassVar[bool] = True
@@ -55,6 +58,7 @@ class SegmentSum:
         window: int | None = None,
         segment_frames: int = 512,
         budget_bytes: int | None = None,
+        foresight: Foresight | None = None,
     ) -> None:
         self._frame_bytes = model.frame_tokens * token_bytes(model.language) + 8
         if budget_bytes is not None and budget_bytes < 2 * self._frame_bytes:
@@ -62,7 +66,7 @@ class SegmentSum:
         if segment_frames < 1 or (window is not None and window < 1):
             raise ValueError(f"expected segment_frames and window of at least 1, got {segment_frames} and {window}")
         self.model, self.cuts, self.window, self.segment_frames = model, cuts, window, segment_frames
-        self.budget_bytes = budget_bytes
+        self.budget_bytes, self.foresight = budget_bytes, foresight or Foresight(model, wanted=False)
         self.running: list[Running] = []
         self.reset()
 
@@ -80,6 +84,7 @@ class SegmentSum:
         self.segment = 0
         """Frames in it."""
         self.cuts.reset()
+        self.foresight.reset()
 
     @torch.inference_mode()
     def observe(self, latents: Tensor, surprise: float | None, t_s: float) -> Observation:
@@ -87,7 +92,8 @@ class SegmentSum:
         language = self.model.language
         if not self.frames:
             self.opening = opening(language)
-        cut = self.cuts.next(self.model.scale(latents), surprise, t_s)
+        told = surprise if surprise is not None else self.foresight.surprise(latents)
+        cut = self.cuts.next(self.model.scale(latents), told, t_s)
         most = self._most()
         ends = self.segment > 0 and (cut.begins or self.segment >= most)
         if ends:
@@ -97,7 +103,9 @@ class SegmentSum:
         past = self._last(reach)
         self.segment += 1
         self.frames = self._last(min(max(reach, self.segment), most) - 1)
-        self.frames.append(extend(language, [*self.opening, *past], self.model.embed(latents)[None]))
+        kv, hidden = extend_hidden(language, [*self.opening, *past], self.model.embed(latents)[None])
+        self.foresight.after(hidden)
+        self.frames.append(kv)
         return Observation(cut.surprise, 1.0, ends)
 
     def _most(self) -> int:
@@ -125,19 +133,20 @@ class SegmentSum:
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """Keys and values of the segment, its length, the state of the cuts, and of each question its sums."""
-        cuts = {f"cuts.{name}": tensor for name, tensor in self.cuts.state_dict().items()}
+        found = State.join({"cuts": State(self.cuts.state_dict()), "foresight": State(self.foresight.state_dict())})
         rows = [(one.total, one.events, one.unread) for one in self.running]
         counted = {_TALLY: torch.tensor(rows, dtype=torch.int64).reshape(-1, 3), _LENGTH: torch.tensor(self.segment)}
-        return {**pack("opening", self.opening), **pack("frames", self.frames), **cuts, **counted}
+        return {**pack("opening", self.opening), **pack("frames", self.frames), **found, **counted}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a saved state; raises ValueError unless as many questions were announced as it counted for."""
-        only(state, "opening.", "frames.", "cuts.", _TALLY, _LENGTH)
+        only(state, "opening.", "frames.", "cuts.", "foresight.", _TALLY, _LENGTH)
         tally = state.get(_TALLY, torch.zeros(0, 3))
         if len(tally) != len(self.running):
             raise ValueError(f"expected the state of {len(self.running)} announced questions, got {len(tally)}")
         self.opening, self.frames = unpack("opening", state), unpack("frames", state)
-        self.cuts.load_state_dict({k.removeprefix("cuts."): v for k, v in state.items() if k.startswith("cuts.")})
+        self.cuts.load_state_dict(State(state).sub("cuts"))
+        self.foresight.load_state_dict(State(state).sub("foresight"))
         self.segment = int(state[_LENGTH])
         self.running = [
             one._replace(total=int(total), events=int(events), unread=int(unread))
@@ -148,7 +157,7 @@ class SegmentSum:
     def nbytes(self) -> int:
         """Of everything that `state_dict` names."""
         held = sum(part.nbytes + 8 for part in (*self.opening, *self.frames))
-        return held + self.cuts.nbytes + 3 * 8 * len(self.running) + 8
+        return held + self.cuts.nbytes + self.foresight.nbytes + 3 * 8 * len(self.running) + 8
 
 
 class UniformSum(SegmentSum):

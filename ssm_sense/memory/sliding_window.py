@@ -21,7 +21,8 @@ class SlidingWindow(AnsweringModel):
     """Frame tokens go straight into the language model, each attending to the frames of the window before it.
 
     Training runs a whole stream in one pass under the very mask that streaming produces, questions included: a
-    question sees the window of its moment and itself.
+    question sees the window of its moment and itself. Only what comes before every stream, if anything does, stands
+    further away in a long stream's training than in streaming, where it moves along with the window.
 
     Args:
         language, language_width, vision_width: as for every `AnsweringModel`.
