@@ -89,7 +89,7 @@ class AttentionSinks:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a saved state; raises ValueError for one of another policy."""
         only(state, "held.")
-        self.held = unpack("held", state)
+        self.held = unpack("held", state, self.model.scale.mean.device)
 
     @property
     def nbytes(self) -> int:

@@ -174,10 +174,11 @@ class CambrianS:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a saved state; raises ValueError for one of another policy."""
         only(state, "opening.", "sensory.", "memory.", "level.", "foresight.")
-        self.opening = unpack("opening", state)
-        self.sensory, self.memory = (_held(name, state) for name in ("sensory", "memory"))
-        self.level.load_state_dict(State(state).sub("level"))
-        self.foresight.load_state_dict(State(state).sub("foresight"))
+        device = self.model.scale.mean.device
+        self.opening = unpack("opening", state, device)
+        self.sensory, self.memory = (_held(name, state, device) for name in ("sensory", "memory"))
+        self.level.load_state_dict(State(state).sub("level").to(device))
+        self.foresight.load_state_dict(State(state).sub("foresight").to(device))
 
     @property
     def nbytes(self) -> int:
@@ -190,8 +191,8 @@ class CambrianS:
         return self.level.nbytes + self.foresight.nbytes
 
 
-def _held(name: str, state: Mapping[str, Tensor]) -> list[Held]:
-    parts, surprise = unpack(name, state), state.get(f"{name}.surprise", torch.zeros(0))
+def _held(name: str, state: Mapping[str, Tensor], device: torch.device) -> list[Held]:
+    parts, surprise = unpack(name, state, device), state.get(f"{name}.surprise", torch.zeros(0))
     if surprise.shape != (len(parts),):
         raise ValueError(f"{name}.surprise: expected one for each of {len(parts)} frames, got {tuple(surprise.shape)}")
     return [Held(part, level) for part, level in zip(parts, surprise.tolist(), strict=True)]

@@ -165,7 +165,7 @@ class DepthCuts:
         frames, total, squares = frames + 1, total + depth, squares + depth**2
         mean = total / frames
         deviation = math.sqrt(max(0.0, squares / frames - mean**2))
-        depths = torch.tensor([s, peak, frames, total, squares], dtype=torch.float64)
+        depths = self.state["depths"].new_tensor([s, peak, frames, total, squares])
         self.state = State({"last": here.clone(), "depths": depths})
         return Cut(depth > mean + self.alpha * deviation, depth)
 

@@ -39,7 +39,8 @@ def unstacked(model: FrameTokens, state: Mapping[str, Tensor], name: str) -> lis
     if found is None or found.shape[1:] != expected:
         came = "nothing" if found is None else str(tuple(found.shape))
         raise ValueError(f"{name}: expected frames (n, {expected[0]}, {expected[1]}), got {came}")
-    return list(found.clone())
+    # Each a copy of its own, so that one that goes takes its bytes with it.
+    return [frame.to(model.scale.mean.device, copy=True) for frame in found]
 
 
 def _dtype(language: CausalLM) -> torch.dtype:

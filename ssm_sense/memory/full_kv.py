@@ -64,9 +64,9 @@ class FullKV:
             return self.reset()
         if state.keys() != {"keys", "values"} or state["keys"].shape != state["values"].shape:
             raise ValueError(f"expected keys and values of one shape, got {', '.join(sorted(state))}")
-        self.cache = DynamicCache(
-            [(k[None], v[None]) for k, v in zip(state["keys"].clone(), state["values"].clone(), strict=True)]
-        )
+        device = self.model.scale.mean.device
+        keys, values = (state[name].to(device, copy=True) for name in ("keys", "values"))
+        self.cache = DynamicCache([(k[None], v[None]) for k, v in zip(keys, values, strict=True)])
 
     @property
     def nbytes(self) -> int:

@@ -151,8 +151,8 @@ def pack(name: str, parts: Sequence[KeyValues]) -> dict[str, Tensor]:
     return {f"{name}.keys": held.keys, f"{name}.values": held.values, f"{name}.tokens": lengths}
 
 
-def unpack(name: str, state: Mapping[str, Tensor]) -> list[KeyValues]:
-    """What `pack` was given. Raises ValueError where some of it is missing or does not fit together."""
+def unpack(name: str, state: Mapping[str, Tensor], device: torch.device | None = None) -> list[KeyValues]:
+    """What `pack` was given, on a device; raises ValueError where some of it is missing or does not fit together."""
     names = [f"{name}.{part}" for part in ("keys", "values", "tokens")]
     found = [state.get(one) for one in names]
     if all(one is None for one in found):
@@ -164,7 +164,7 @@ def unpack(name: str, state: Mapping[str, Tensor]) -> list[KeyValues]:
     if sum(sizes) != keys.shape[2]:
         raise ValueError(f"{names[2]}: expected lengths of {keys.shape[2]} tokens in all, got {sum(sizes)}")
     pairs = zip(keys.split(sizes, dim=2), values.split(sizes, dim=2), strict=True)
-    return [KeyValues(k.clone(), v.clone()) for k, v in pairs]
+    return [KeyValues(k.to(device, copy=True), v.to(device, copy=True)) for k, v in pairs]
 
 
 def only(state: Mapping[str, Tensor], *prefixes: str) -> None:

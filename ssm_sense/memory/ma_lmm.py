@@ -75,7 +75,7 @@ class MaLmm:
         weights = state.get("weights", torch.zeros(0))
         if weights.shape != bank.shape[:2]:
             raise ValueError(f"weights: expected {tuple(bank.shape[:2])}, got {tuple(weights.shape)}")
-        self.bank, self.weights = bank, weights.clone()
+        self.bank, self.weights = bank, weights.to(bank.device, copy=True)
 
     @property
     def nbytes(self) -> int:

@@ -144,9 +144,10 @@ class SegmentSum:
         tally = state.get(_TALLY, torch.zeros(0, 3))
         if len(tally) != len(self.running):
             raise ValueError(f"expected the state of {len(self.running)} announced questions, got {len(tally)}")
-        self.opening, self.frames = unpack("opening", state), unpack("frames", state)
-        self.cuts.load_state_dict(State(state).sub("cuts"))
-        self.foresight.load_state_dict(State(state).sub("foresight"))
+        device = self.model.scale.mean.device
+        self.opening, self.frames = unpack("opening", state, device), unpack("frames", state, device)
+        self.cuts.load_state_dict(State(state).sub("cuts").to(device))
+        self.foresight.load_state_dict(State(state).sub("foresight").to(device))
         self.segment = int(state[_LENGTH])
         self.running = [
             one._replace(total=int(total), events=int(events), unread=int(unread))

@@ -89,7 +89,8 @@ class SlidingWindowMemory:
 
     Args:
         model: in eval mode, with its language model loaded, by the time the first frame comes.
-        budget_bytes: of keys and values; by default the window that the model was trained with.
+        budget_bytes: of keys and values; None holds the whole window.
+        window: frames, whatever the budget; by default those that the model was trained with.
     """
 
     causal: ClassVar[bool] = True
@@ -97,8 +98,11 @@ class SlidingWindowMemory:
     constant_memory: ClassVar[bool] = True
     needs_training: ClassVar[bool] = True
 
-    def __init__(self, model: SlidingWindow, budget_bytes: int | None = None) -> None:
+    def __init__(self, model: SlidingWindow, budget_bytes: int | None = None, window: int | None = None) -> None:
         self.model, self.budget_bytes = model, budget_bytes
+        self.window = model.window if window is None else window
+        if self.window < 1:
+            raise ValueError(f"window: expected at least 1 frame, got {window}")
         self.reset()
 
     def reset(self) -> None:
@@ -126,7 +130,7 @@ class SlidingWindowMemory:
         frames = (tokens - self.opening) // self.model.frame_tokens
         per_frame = self.nbytes * self.model.frame_tokens // tokens
         over = self.budget_bytes is not None and self.nbytes + per_frame > self.budget_bytes
-        if frames < self.model.window and not over:
+        if frames < self.window and not over:
             return
         first, rest = self.opening, self.opening + self.model.frame_tokens
         back = torch.full((tokens - rest,), -self.model.frame_tokens)

@@ -1,6 +1,7 @@
 """Policies by name: every one is built from settings as they stand in a file, watches and answers."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 from ssm_sense.errors import UserError
 from ssm_sense.memory import catalogue
 from ssm_sense.memory.last_frames import LastFrames
+from ssm_sense.stream import Session
 
 SETTINGS = sorted((Path(__file__).parents[2] / "configs" / "policies").glob("*.yaml"))
 
@@ -20,6 +22,20 @@ def test_each_is_built_with_its_defaults_and_answers(frame_tokens, latents, chec
     assert policy.read("how many chairs", ["A. one", "B. two"]).text in "AB"
     traits = [getattr(policy, trait) for trait in ("causal", "query_aware", "constant_memory", "needs_training")]
     assert all(isinstance(trait, bool) for trait in traits)
+
+
+@pytest.mark.parametrize("name", catalogue.CLASSES)
+def test_each_goes_on_from_a_saved_session(frame_tokens, latents, tmp_path: Path, name: str) -> None:
+    model = frame_tokens()
+    whole, first, rest = (Session(catalogue.build(name, model), SimpleNamespace()) for _ in range(3))
+    whole.observe(latents[:12], range(12))
+    first.observe(latents[:7], range(7))
+    first.save(tmp_path / "session")
+    rest.load(tmp_path / "session")
+    rest.observe(latents[7:12], range(7, 12))
+    question = "how many chairs", ["A. one", "B. two"]
+    assert rest.ask(*question) == whole.ask(*question)
+    assert rest.nbytes == whole.nbytes
 
 
 def test_there_is_a_file_of_settings_for_each() -> None:

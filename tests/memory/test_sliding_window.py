@@ -53,6 +53,10 @@ def test_bytes_stop_growing_at_the_window_and_at_the_budget(window: SlidingWindo
     per_frame = 2 * 2 * 4 * 32 * 4  # keys and values, layers, tokens, width, bytes
     assert sizes[:6] == [per_frame * n for n in (1, 2, 3, 4, 5, 5)]
     assert set(sizes[5:]) == {5 * per_frame}
+    wide = SlidingWindowMemory(window, window=8)
+    for t, one in enumerate(latents):
+        wide.observe(one, None, float(t))
+    assert wide.nbytes == 8 * per_frame
     tight = SlidingWindowMemory(window, budget_bytes=3 * per_frame + 1)
     for t, one in enumerate(latents):
         tight.observe(one, None, float(t))
