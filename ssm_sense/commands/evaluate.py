@@ -48,6 +48,7 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
     from ssm_sense import ops
     from ssm_sense.data.hub import dataset_folder
     from ssm_sense.evaluate import RunInfo, Task, evaluate, evaluate_with_workers
+    from ssm_sense.evaluate.cost import frame_flops
     from ssm_sense.evaluate.workers import threads_each
 
     if arguments.backend is not None:
@@ -65,6 +66,7 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
     label = arguments.label or policy_label(session.memory)
     if arguments.workers > 1:
         torch.set_num_threads(threads_each(arguments.workers))  # which the rows name
+    flops = frame_flops(session)._asdict()
     failed = 0
     for number, part in enumerate(parts):
         run = RunInfo.here(
@@ -80,6 +82,7 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
             blind=arguments.blind,
             scorer=arguments.scorer,
             command=shlex.join(["ssm-sense", "evaluate", *argv]),
+            flops=flops,
         )
         if arguments.workers > 1:
             open_clips = partial(_clips, arguments, number)

@@ -3,6 +3,7 @@
 run        RunInfo: what produced a row
 folder     RunFolder: the files of a run, committed clip by clip
 watch      evaluate: the pass itself
+cost       peak memory, multiplications of a frame
 workers    the same in several processes
 calibrate  τ and the gate's centre, picked in the closed loop
 audit      how far one comes who never looks, by the blind answerers of `answerers`

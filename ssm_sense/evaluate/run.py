@@ -22,7 +22,8 @@ class RunInfo:
     name: the run, unique in its folder. policy: the memory policy's name. settings: its settings and those of the
     evaluation, JSON values. config: the file or folder the model came from. blind: the model was shown a grey frame
     instead of the stream. scorer: a name of `metrics.score.SCORERS`.
-    command: what was typed, for whoever wants the number again.
+    command: what was typed, for whoever wants the number again. flops: floating-point operations of a frame, such as
+    "vision" and "memory"; empty where nobody counted.
     """
 
     name: str
@@ -37,6 +38,7 @@ class RunInfo:
     blind: bool = False
     scorer: str = "robust-1"
     command: str = ""
+    flops: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def here(
@@ -50,6 +52,7 @@ class RunInfo:
         blind: bool = False,
         scorer: str = "robust-1",
         command: str = "",
+        flops: Mapping[str, int] | None = None,
     ) -> "RunInfo":
         """A run of this code on this machine: commit, backend, device and versions are looked up."""
         return cls(
@@ -65,11 +68,12 @@ class RunInfo:
             blind=blind,
             scorer=scorer,
             command=command,
+            flops=dict(flops or {}),
         )
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What must not change when a run is resumed: everything but command, commit, backend, device, versions."""
+        """What must not change when a run is resumed: all but command, commit, backend, device, versions, flops."""
         return {
             "run": self.name,
             "policy": self.policy,

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from ssm_sense.data.clip import Clip, Frame, Question
+from ssm_sense.evaluate.cost import GREY, first_pass, forget_peak, peak_bytes, peak_cuda_bytes
 from ssm_sense.evaluate.folder import ClipLines, RunFolder
 from ssm_sense.evaluate.run import RunInfo
 from ssm_sense.metrics.score import SCORERS, Scorer
@@ -26,7 +27,6 @@ log = logging.getLogger(__name__)
 
 _EPSILON_S = 1e-6
 _TRAITS = ("causal", "query_aware", "constant_memory", "needs_training")
-_GREY = np.full((64, 64, 3), 128, dtype=np.uint8)
 
 
 @runtime_checkable
@@ -90,7 +90,7 @@ def evaluate(
 
 def blind(clip: Clip) -> Clip:
     """The same questions with one grey frame in place of the stream: what the model answers without seeing."""
-    return replace(clip, frames=[(_GREY, 0.0)], events=None)
+    return replace(clip, frames=[(GREY, 0.0)], events=None)
 
 
 def _watch_clip(clip: Clip, session: Session, folder: RunFolder, batch_frames: int, scorer: Scorer) -> bool:
@@ -98,6 +98,7 @@ def _watch_clip(clip: Clip, session: Session, folder: RunFolder, batch_frames: i
     begun = time.perf_counter()
     error = None
     # A clip's draws are its own, whichever clips were watched before it, and by whom.
+    forget_peak()
     torch.manual_seed(zlib.crc32(f"{folder.run.seed}/{clip.name}".encode()))
     with folder.clip(clip.name) as lines:
         watcher = _Watcher(clip, session, lines, scorer)
@@ -176,11 +177,14 @@ class _Watcher:
     def _ask(self) -> None:
         """Ask the question that is due; it is done with only when it was answered."""
         question = self.questions[0]
-        begun = time.perf_counter()
-        answer = self.session.ask(question)
-        answer_ms = (time.perf_counter() - begun) * 1e3
+        with first_pass(self.session) as passes:
+            begun = time.perf_counter()
+            answer = self.session.ask(question)
+            answer_ms = (time.perf_counter() - begun) * 1e3
         row = self._row(question, answer.text, None)
         row |= {"log_likelihoods": list(answer.log_likelihoods), "answer_ms": round(answer_ms, 3)}
+        if passes:
+            row["first_pass_ms"] = round((passes[0] - begun) * 1e3, 3)
         self.lines.row(row)
         self.questions.popleft()
 
@@ -210,6 +214,9 @@ class _Watcher:
             "nbytes": self.session.nbytes,
             "ms_per_frame": round(self.total_ms / self.frames, 3) if self.frames else None,
             "answer_ms": None,
+            "first_pass_ms": None,
+            "peak_bytes": peak_bytes(),
+            "peak_cuda_bytes": peak_cuda_bytes(),
             "traits": {name: getattr(self.session.memory, name) for name in _TRAITS},
             "error": error,
         }

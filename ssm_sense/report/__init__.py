@@ -4,6 +4,7 @@ rows        reading and checking the files of a run; their fields
 scores      every kind of question, every run on it      boundaries  sources of surprise
 benchmarks  a table a benchmark, with its official average
 against     paired differences to a chosen policy
+costs       memory, time and multiplications of every run
 tables      CSV files, runs, failures                    palette     a colour a policy
 figures     timeline, cost, counts                       svg         figures that follow the page's theme
 keyframes   thumbnails                                   page        the HTML

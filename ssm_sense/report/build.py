@@ -14,6 +14,7 @@ from ssm_sense.report import figures, keyframes, page, svg, tables
 from ssm_sense.report.against import MARGIN, against_csv, against_section, comparisons
 from ssm_sense.report.benchmarks import benchmark_csv, benchmarks, benchmarks_section
 from ssm_sense.report.boundaries import boundary_csv, boundary_lines, boundary_sources
+from ssm_sense.report.costs import cost_csv, costs, costs_section
 from ssm_sense.report.palette import FIRST, Palette
 from ssm_sense.report.rows import Evidence, Track, read
 from ssm_sense.report.scores import kind_title, score_csv, score_groups, series
@@ -74,6 +75,10 @@ def build(
     if watched:
         drawn["cost"] = partial(figures.cost, watched, evidence.policy, palette)
         sections.append(_cost_section(drawn["cost"], watched))
+    spent = costs(evidence.rows)
+    if spent:
+        tables.write_csv(folder / "costs.csv", cost_csv(spent))
+        sections.append(costs_section(spent, palette))
     kind = figures.count_kind(evidence.rows)
     if kind is not None:
         drawn["counts"] = partial(figures.counts, evidence.rows, palette)

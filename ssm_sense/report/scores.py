@@ -31,6 +31,7 @@ class Score:
     """Questions that the scorer crashed on; they count nowhere."""
     nbytes: float
     ms_per_frame: float
+    ms_per_answer: float
     told_ahead: bool
     """The policy knew the questions before the stream began."""
 
@@ -160,6 +161,7 @@ def _group(title: str, rows: list[Line]) -> Group:
                 unscored=len(run_rows) - len(scored),
                 nbytes=mean(r["nbytes"] for r in run_rows),
                 ms_per_frame=mean(r["ms_per_frame"] for r in run_rows),
+                ms_per_answer=mean(r.get("answer_ms") for r in run_rows),
                 told_ahead=any((r.get("traits") or {}).get("query_aware", False) for r in run_rows),
             )
         )
@@ -216,6 +218,7 @@ def score_csv(groups: Sequence[Group]) -> list[dict[str, Any]]:
             "unscored": score.unscored,
             "nbytes": score.nbytes,
             "ms_per_frame": score.ms_per_frame,
+            "ms_per_answer": score.ms_per_answer,
             "told_ahead": score.told_ahead,
         }
         for group in groups

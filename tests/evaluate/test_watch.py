@@ -57,6 +57,9 @@ def test_a_row_has_score_cost_and_provenance(clip, session, run, tmp_path):
     assert row["nbytes"] == 64
     assert row["ms_per_frame"] > 0
     assert row["answer_ms"] >= 0
+    assert row["first_pass_ms"] is None  # this memory has no language model
+    assert row["peak_bytes"] > 50_000_000
+    assert row["flops"] == {}
     assert row["error"] is None
     expected = {"run": "ours", "policy": "ours", "settings": {"window": 4}, "seed": 0, "config": "model"}
     expected |= {"commit": "abc", "backend": "torch", "device": "cpu", "scorer": "robust-1", "blind": False}

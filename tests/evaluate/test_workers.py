@@ -14,7 +14,7 @@ from ssm_sense.evaluate import RunInfo, Summary, Task, evaluate, evaluate_with_w
 from ssm_sense.stream import Session
 
 FORK = multiprocessing.get_context("fork")  # what is opened is of this module, which a spawned process cannot import
-TIMED = {"ms", "ms_per_frame", "answer_ms", "wall_s"}
+TIMED = {"ms", "ms_per_frame", "answer_ms", "wall_s", "peak_bytes"}
 
 
 def lines(path: Path) -> list[str]:

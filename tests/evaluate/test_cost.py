@@ -1,0 +1,89 @@
+"""Peak memory, and the multiplications of a frame against those counted by hand."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ssm_sense.evaluate.cost import first_pass, forget_peak, frame_flops, peak_bytes
+from ssm_sense.memory.blind import Blind
+from ssm_sense.memory.policy import Answer, Observation
+from ssm_sense.stream import Session
+
+
+class Projecting(nn.Module):
+    """One product of 3 × 5 a frame."""
+
+    grid, width, fingerprint = 1, 5, "projecting"
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3, 5), requires_grad=False)
+
+    def encode(self, frames):
+        return frames[:, :1, 0].float() @ self.weight
+
+
+class Squaring:
+    """A product of 5 × 5, and of as many frames as it holds."""
+
+    causal, query_aware, constant_memory, needs_training, nbytes = True, False, False, False, 0
+
+    def reset(self):
+        self.seen = 0
+
+    def observe(self, latents, surprise, t_s):
+        self.seen += 1
+        for _ in range(self.seen):
+            latents = latents @ torch.ones(5, 5)
+        return Observation(0.0, 0.0, False)
+
+    def read(self, prompt, options=()):
+        return Answer("A")
+
+
+def test_two_operations_a_multiply_add_of_the_second_frame():
+    session = Session(Squaring(), Projecting())
+    assert frame_flops(session) == (2 * 3 * 5, 2 * 2 * 5 * 5)
+    assert (session.memory.seen, session.frames) == (0, 0)
+
+
+def test_the_models_own_frame(model):
+    vision = Projecting()
+    vision.encode = lambda frames: torch.zeros(len(frames), 4, 12) + frames[:, :1, :1, 0]
+    session = Session(model.memory(), vision)
+    flops = frame_flops(session)
+    assert flops.vision == 0
+    # Four places pass at least through the linear map from 12 to 16 and the predictor's from 16 and to 12.
+    assert flops.memory > 2 * 4 * (12 * 16 + 16 * 16 + 16 * 12)
+    assert session.frames == 0
+
+
+def test_the_peak_is_that_of_the_moment_and_can_be_forgotten():
+    forget_peak()
+    before = peak_bytes()
+    held = np.ones(100_000_000, dtype=np.uint8)
+    assert peak_bytes() - before > 90_000_000
+    del held
+    assert peak_bytes() - before > 90_000_000
+    forget_peak()
+    assert peak_bytes() - before < 50_000_000
+
+
+@pytest.mark.parametrize("options", [(), ("A. yes", "B. no")])
+def test_the_first_pass_ends_before_the_answer(language, options):
+    memory = Blind(language, 32, 12).memory()
+    session = Session(memory, Projecting())
+    begun = time.perf_counter()
+    with first_pass(session) as passes:
+        session.ask("which room is this", options)
+        ended = time.perf_counter()
+    assert begun < passes[0] < ended
+    count = len(passes)
+    session.ask("which room is this", options)
+    assert len(passes) == count  # nobody listens any more
+    with first_pass(Session(Squaring(), Projecting())) as passes:
+        pass
+    assert passes == []
