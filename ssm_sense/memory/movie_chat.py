@@ -1,8 +1,8 @@
 """MovieChat: short-term frames are merged into long-term memory, fragment by fragment (arXiv 2307.16449).
 
-New frames enter a short-term buffer. When it is full, its most similar neighbours are averaged until few are left;
-these are appended to long-term memory and also stay in the buffer, where the next fragment joins them. A question sees
-long-term memory, and then the buffer as it stands.
+New frames enter a short-term buffer. After each fragment of them, the buffer's most similar neighbours are averaged
+until few are left; these are appended to long-term memory and also stay in the buffer, where the next fragment joins
+them. A question sees long-term memory, and then the buffer as it stands.
 
 Frames are merged as tokens for the language model: there is no Q-Former here. The released code never bounds long-term
 memory, whose length it states but does not use; here it is kept to that length by the same rule.
@@ -26,8 +26,8 @@ class MovieChat:
 
     Args:
         model: in eval mode, with its language model loaded.
-        short: frames of the buffer.
-        merged: frames that are left of it; a fragment is short − merged new ones.
+        short: frames of the buffer when it is full.
+        merged: frames that are left of it; a fragment is short − merged new ones, 16 as in the released code.
         long: frames of long-term memory.
         cosine: similarity is the mean cosine of tokens at the same place, as in the paper; otherwise the mean dot
             product of all pairs of tokens, as in the released code.
@@ -64,9 +64,10 @@ class MovieChat:
 
     @torch.inference_mode()
     def observe(self, latents: Tensor, surprise: float | None, t_s: float) -> Observation:
-        """One frame enters the buffer, which is merged when it is full."""
+        """One frame enters the buffer, which is merged after each fragment."""
         self.buffer.append(tokens_of(self.model, latents))
-        if len(self.buffer) == self.short:
+        # The first fragment finds nothing left of one before.
+        if len(self.buffer) == (self.short if self.memory else self.short - self.merged):
             self.buffer = self._merged(self.buffer, self.merged)
             self.memory = self._merged([*self.memory, *self.buffer], self.long)
         return Observation(float("nan"), 1.0, False)

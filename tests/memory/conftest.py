@@ -11,6 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCau
 from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.memory.policy import Policy
 from ssm_sense.memory.sliding_window import SlidingWindow
+from ssm_sense.pretrained import Dtype
 from ssm_sense.state import State
 
 FAMILIES = {
@@ -58,8 +59,16 @@ def family_folder(tmp_path_factory: pytest.TempPathFactory, language_folder: Pat
 def frame_tokens(family_folder, language_folder) -> Callable[..., SlidingWindow]:
     """Makes a `SlidingWindow` of 4 tokens a frame over latents of 12 features at 3 × 3 places."""
 
-    def make(family: str = "qwen2", layers: int = 2, begun: bool = False, window: int = 5, side: int = 2):
-        language = CausalLM(str(family_folder(family, layers)), tokenizer=str(language_folder / "tokenizer"))
+    def make(
+        family: str = "qwen2",
+        layers: int = 2,
+        begun: bool = False,
+        window: int = 5,
+        side: int = 2,
+        dtype: Dtype = "float32",
+    ) -> SlidingWindow:
+        folder = str(family_folder(family, layers))
+        language = CausalLM(folder, tokenizer=str(language_folder / "tokenizer"), dtype=dtype)
         language.load().eval()
         if begun:
             language.layout.__dict__["before"] = language.layout.prompt(OPENING)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from ssm_sense.errors import UserError
@@ -22,6 +23,19 @@ def test_each_is_built_with_its_defaults_and_answers(frame_tokens, latents, chec
     assert policy.read("how many chairs", ["A. one", "B. two"]).text in "AB"
     traits = [getattr(policy, trait) for trait in ("causal", "query_aware", "constant_memory", "needs_training")]
     assert all(isinstance(trait, bool) for trait in traits)
+
+
+@pytest.mark.parametrize("name", catalogue.CLASSES)
+def test_each_holds_half_precision_in_half_the_bytes_and_answers_alike(
+    frame_tokens, latents, checks, name: str
+) -> None:
+    half, full = (catalogue.build(name, frame_tokens(dtype=dtype)) for dtype in ("bfloat16", "float32"))
+    for policy in (half, full):
+        checks.watch(policy, latents[:9])
+    held = {key: tensor.dtype for key, tensor in half.state_dict().items() if tensor.ndim > 2 and "source" not in key}
+    assert set(held.values()) == {torch.bfloat16}
+    assert half.nbytes < 0.7 * full.nbytes
+    torch.testing.assert_close(checks.scores(half), checks.scores(full), atol=0.3, rtol=0.05)
 
 
 @pytest.mark.parametrize("name", catalogue.CLASSES)
