@@ -1,1 +1,20 @@
-"""Memory policies behind one interface, ours and the rivals', a file each."""
+"""Memory policies behind one interface, ours and the rivals', a file each; docs/rivals.md has them in a table.
+
+policy           what every memory of a stream offers
+answering        AnsweringModel: what trains, and makes the policy that streams it
+catalogue        rivals by name
+
+recurrent        ours; `per_event` reads its counts event by event, `registered` holds questions that stand
+blind            nothing
+nosense          single frames against texts, by the `similarity` of SigLIP
+sliding_window   the last frames' keys and values; `lfp_window` also predicts frames
+attention_sinks, last_frames, uniform_frames, ma_lmm, movie_chat, full_kv, rekv
+cambrian_s       memory ordered by surprise, over budget brought down by `consolidation`
+segment_sum      counts segment by segment, by the `cuts`; `cambrian_count` by surprise
+pooled_bank      an int8 vector a frame, with a trained reader
+storm            both ways over the whole clip: the offline ceiling
+
+kv_cache         keys before rotation, cut and placed at will; `retrieval` chooses among them by question
+frame_list       frames as tokens, read anew with each question
+level            surprise for policies that do not predict for themselves
+"""

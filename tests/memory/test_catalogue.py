@@ -10,7 +10,10 @@ import yaml
 
 from ssm_sense.errors import UserError
 from ssm_sense.memory import catalogue
+from ssm_sense.memory.cambrian_s import CambrianS
+from ssm_sense.memory.consolidation import ForgetOldest
 from ssm_sense.memory.last_frames import LastFrames
+from ssm_sense.nn.sources import RandomSurprise
 from ssm_sense.stream import Session
 
 SETTINGS = sorted((Path(__file__).parents[2] / "configs" / "policies").glob("*.yaml"))
@@ -65,6 +68,21 @@ def test_a_file_of_settings_states_the_defaults(frame_tokens, latents, checks, p
         checks.watch(policy, latents[:12])
     assert stated.nbytes == default.nbytes
     assert stated.read("how many chairs", ["A. one", "B. two"]) == default.read("how many chairs", ["A. one", "B. two"])
+
+
+def test_settings_name_the_source_of_surprise_and_what_goes_first(frame_tokens, latents, checks) -> None:
+    settings = {
+        "source": {"class_path": "ssm_sense.nn.sources.RandomSurprise", "init_args": {"seed": 3}},
+        "consolidation": {"class_path": "ssm_sense.memory.consolidation.ForgetOldest"},
+        "threshold": 0.5,
+    }
+    built = catalogue.build("cambrian-s", frame_tokens(), settings)
+    by_hand = CambrianS(frame_tokens(), RandomSurprise(3), threshold=0.5, consolidation=ForgetOldest())
+    found = [
+        [policy.observe(one, None, float(t)).surprise for t, one in enumerate(latents)] for policy in (built, by_hand)
+    ]
+    assert found[0] == found[1]
+    assert isinstance(built.consolidation, ForgetOldest)
 
 
 def test_a_class_of_ones_own_is_built_by_its_path(frame_tokens) -> None:
