@@ -4,6 +4,7 @@ Settings of policies, configs/policies, are loaded by tests/memory/test_catalogu
 """
 
 import inspect
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,8 @@ RECIPE = {1: 512, 2: 256, 3: 256, 4: 256}
 """Streams a step of Cambrian-S's stages."""
 
 
-def load(folder: Path, *paths: Path) -> StreamCLI:
+@cache
+def load(*paths: Path) -> StreamCLI:
     """The system that one config describes, or several, the later over the earlier; its weights have no values."""
     args = [f"--config={path}" for path in paths]
     with torch.device("meta"):
@@ -49,8 +51,8 @@ def test_there_are_configs() -> None:
 
 
 @pytest.mark.parametrize("path", WHOLE, ids=lambda p: str(p.relative_to(ROOT)))
-def test_config_instantiates(path: Path, tmp_path: Path) -> None:
-    cli = load(tmp_path, path)
+def test_config_instantiates(path: Path) -> None:
+    cli = load(path)
     assert sum(p.numel() for p in cli.model.parameters()) > 0 or cli.model.model.language_width > 0
     # The groups that training makes; the language model's own weights are not loaded here.
     rates = cli.model.rates or {}
@@ -64,19 +66,19 @@ def test_config_instantiates(path: Path, tmp_path: Path) -> None:
     assert cli.model.lr_scheduler is None or cli.model.lr_scheduler(optimizer).total_steps == cli.trainer.max_steps
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda p: p.stem)
-def test_sizes_lie_over_every_stage(size: Path, tmp_path: Path) -> None:
-    for stage in LARGE:
-        model = load(tmp_path, stage, size).model.model
-        assert model.language.path.endswith(f"{size.stem.upper()}-Instruct")
-        assert model.language.gradient_checkpointing
-        assert model.language_width == WIDTHS[size.stem.upper()]
+@pytest.mark.parametrize(("stage", "size"), zip(LARGE, SIZES, strict=True), ids=lambda path: path.stem)
+def test_sizes_lie_over_stages(stage: Path, size: Path) -> None:
+    model, plain = load(stage, size).model.model, load(stage).model.model
+    assert model.language.path.endswith(f"{size.stem.upper()}-Instruct")
+    assert model.language_width == WIDTHS[size.stem.upper()]
+    assert model.language.gradient_checkpointing
+    assert model.encoder.width == plain.encoder.width
 
 
 @pytest.mark.parametrize("stage", [LARGE[2], TRAIN / "tiny" / "stage2_pictures.yaml"], ids=["large", "tiny"])
-def test_adapters_processes_and_another_language_model_lie_over_a_stage(stage: Path, tmp_path: Path) -> None:
+def test_adapters_processes_and_another_language_model_lie_over_a_stage(stage: Path) -> None:
     assert {path.stem for path in OVER_ANY} == {"ddp", "lora", "smollm2"}
-    plain, over = load(tmp_path, stage), load(tmp_path, stage, *OVER_ANY)
+    plain, over = load(stage), load(stage, *OVER_ANY)
     before, after = plain.model.model.language, over.model.model.language
     assert before.lora is None
     assert after.lora.rank == 64
@@ -87,17 +89,17 @@ def test_adapters_processes_and_another_language_model_lie_over_a_stage(stage: P
 
 
 @pytest.mark.parametrize("family", ["tiny", "qwen2.5"])
-def test_each_stage_starts_where_the_one_before_ends(family: str, tmp_path: Path) -> None:
+def test_each_stage_starts_where_the_one_before_ends(family: str) -> None:
     ended = None
     for path in sorted((TRAIN / family).glob("stage*.yaml")):
-        cli = load(tmp_path, path)
+        cli = load(path)
         assert cli.model.start == ended
         ended = cli.config.folder
 
 
-def test_large_stages_have_the_recipes_batches_rates_and_frames(tmp_path: Path) -> None:
+def test_large_stages_have_the_recipes_batches_rates_and_frames() -> None:
     for number, path in enumerate(LARGE, 1):
-        cli = load(tmp_path, path)
+        cli = load(path)
         assert isinstance(cli.datamodule, InstructionData)
         shape, rates = cli.datamodule.shape, cli.model.rates
         assert shape["batch_size"] * cli.trainer.accumulate_grad_batches == RECIPE[number]

@@ -20,15 +20,6 @@ from ssm_sense.lit.module import StreamModule
 Fit = Callable[..., list[float]]
 
 
-def test_resuming_gives_the_losses_of_an_uninterrupted_run(fit: Fit, tmp_path: Path) -> None:
-    whole = fit(tmp_path / "whole", steps=6)
-    fit(tmp_path / "half", steps=3)
-    last = tmp_path / "half" / "checkpoints" / "last.ckpt"
-    resumed = fit(tmp_path / "rest", steps=6, more=[f"--ckpt_path={last}"])
-    assert len(whole) == 6
-    assert resumed == whole[3:]
-
-
 def test_a_killed_run_goes_on_with_equal_losses(arguments: Callable[..., list[str]], fit: Fit, tmp_path: Path) -> None:
     """Checkpoints are written at every step, and the kill falls wherever it falls, on a half-written one too."""
     last = tmp_path / "killed" / "checkpoints" / "last.ckpt"
