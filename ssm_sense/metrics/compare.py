@@ -65,7 +65,7 @@ def paired_difference(
     low = high = math.nan
     if n_streams >= FEWEST_STREAMS:
         low, high = percentiles(_resampled(sums, counts, resamples, seed), n_streams, confidence)
-    return Difference(value, low, high, _swapped(sums, resamples, seed), int(counts.sum()), n_streams)
+    return Difference(value, low, high, swap_test(sums, resamples, seed), int(counts.sum()), n_streams)
 
 
 def equivalence(
@@ -86,13 +86,32 @@ def equivalence(
     if not margin > 0:
         raise ValueError(f"margin: expected more than 0, got {margin}")
     sums, counts = _by_stream(ours, theirs, streams)
-    n_streams = len(sums)
+    if len(sums) < FEWEST_STREAMS:
+        return two_one_sided(np.empty(0), len(sums), margin)
+    return two_one_sided(_resampled(sums, counts, resamples, seed), len(sums), margin)
+
+
+def two_one_sided(samples: np.ndarray, n_streams: int, margin: float) -> Equivalence:
+    """The tests of `equivalence`, of bootstrap samples (resamples,) of a difference over `n_streams` streams."""
     if n_streams < FEWEST_STREAMS:
         return Equivalence(math.nan, math.nan, 1.0)
-    samples = _resampled(sums, counts, resamples, seed)
     low, high = percentiles(samples, n_streams, 0.9)
     beyond = max(int((samples >= margin).sum()), int((samples <= -margin).sum()))
-    return Equivalence(low, high, _widened((1 + beyond) / (1 + resamples), n_streams))
+    return Equivalence(low, high, _widened((1 + beyond) / (1 + len(samples)), n_streams))
+
+
+def swap_test(sums: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> float:
+    """The p of the randomisation test of `paired_difference`, of each stream's summed differences (n,).
+
+    Ties count as at least as much, rounding apart.
+    """
+    if len(sums) <= EXACT_STREAMS:
+        signs = np.array(list(product((1.0, -1.0), repeat=len(sums))))
+    else:
+        drawn = np.random.default_rng(seed).integers(0, 2, (resamples, len(sums))) * 2.0 - 1.0
+        signs = np.concatenate([np.ones((1, len(sums))), drawn])
+    totals = np.abs(signs @ sums)
+    return float((totals >= totals[0] * (1 - 1e-9)).mean())
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -120,17 +139,6 @@ def _by_stream(
 def _resampled(sums: np.ndarray, counts: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     weights = stream_weights(len(sums), resamples, seed)
     return (weights @ sums) / (weights @ counts)
-
-
-def _swapped(sums: np.ndarray, resamples: int, seed: int) -> float:
-    """The p of the randomisation test; ties count as at least as much, rounding apart."""
-    if len(sums) <= EXACT_STREAMS:
-        signs = np.array(list(product((1.0, -1.0), repeat=len(sums))))
-    else:
-        drawn = np.random.default_rng(seed).integers(0, 2, (resamples, len(sums))) * 2.0 - 1.0
-        signs = np.concatenate([np.ones((1, len(sums))), drawn])
-    totals = np.abs(signs @ sums)
-    return float((totals >= totals[0] * (1 - 1e-9)).mean())
 
 
 def _widened(share: float, n_streams: int) -> float:

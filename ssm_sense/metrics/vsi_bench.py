@@ -1,11 +1,12 @@
 """VSI-Bench's score: the mean of eight tasks, of which relative direction is the mean of three."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
+from ssm_sense.metrics.compare import Difference, Equivalence, swap_test, two_one_sided
 from ssm_sense.metrics.interval import FEWEST_STREAMS, Estimate, percentiles, stream_weights
 
 DIRECTIONS = tuple(f"object_rel_direction_{level}" for level in ("easy", "medium", "hard"))
@@ -43,19 +44,50 @@ def bench_scores(credits: Iterable[tuple[str, float]]) -> dict[str, float]:
 def bench_estimate(kinds: Sequence[str], credits: Sequence[float], streams: Sequence[Hashable]) -> Estimate:
     """The overall score of `bench_scores` with a 95% interval, by a bootstrap over streams.
 
-    kinds, credits, streams: of each question its type, its credit in [0, 1], and the stream it is about. A sample of
-    streams in which a type has no question leaves that type out. Below five streams there is no interval (nan).
+    kinds, credits, streams: of each question its type, its credit, and the stream it is about; other types are left
+    out. A sample of streams in which a type has no question leaves that type out. Below five streams there is no
+    interval (nan).
 
     Raises ValueError where no question is of VSI-Bench's types.
     """
+    overall, samples, n, n_streams = _sampled(kinds, credits, streams)
+    low, high = (math.nan, math.nan) if n_streams < FEWEST_STREAMS else percentiles(samples, n_streams)
+    return Estimate(overall, low, high, n, n_streams)
+
+
+def bench_difference(
+    kinds: Sequence[str], ours: Sequence[float], theirs: Sequence[float], streams: Sequence[Hashable], margin: float
+) -> tuple[Difference, Equivalence]:
+    """The difference of two overall scores on the same questions, tested as in `compare`, a stream at a time."""
+    differences = [mine - other for mine, other in zip(ours, theirs, strict=True)]
+    overall, samples, n, n_streams = _sampled(kinds, differences, streams)
+    low, high = (math.nan, math.nan) if n_streams < FEWEST_STREAMS else percentiles(samples, n_streams)
+    weight = _weights(kinds)
+    parts: dict[Hashable, float] = defaultdict(float)
+    for kind, difference, stream in zip(kinds, differences, streams, strict=True):
+        parts[stream] += weight.get(kind, 0.0) * difference
+    p = swap_test(np.array(list(parts.values())))
+    return Difference(overall, low, high, p, n, n_streams), two_one_sided(samples, n_streams, margin)
+
+
+def _weights(kinds: Sequence[str]) -> dict[str, float]:
+    """What one question of each type weighs in the overall score."""
+    counts = Counter(kind for kind in kinds if kind in (*TASKS, *DIRECTIONS))
+    levels = sum(kind in DIRECTIONS for kind in counts)
+    tasks = len(counts) - levels + (levels > 0)
+    return {kind: 1 / (tasks * n * (levels if kind in DIRECTIONS else 1)) for kind, n in counts.items()}
+
+
+def _sampled(
+    kinds: Sequence[str], credits: Sequence[float], streams: Sequence[Hashable]
+) -> tuple[float, np.ndarray, int, int]:
+    """The overall score, bootstrap samples of it, and how many questions and streams it is of."""
     asked = [(kind, credit, stream) for kind, credit, stream in zip(kinds, credits, streams, strict=True)]
     asked = [one for one in asked if one[0] in (*TASKS, *DIRECTIONS)]
     if not asked:
         raise ValueError("expected questions of VSI-Bench's types, got none")
     overall = bench_scores((kind, credit) for kind, credit, _ in asked)["overall"]
     place = {stream: i for i, stream in enumerate(dict.fromkeys(stream for _, _, stream in asked))}
-    if len(place) < FEWEST_STREAMS:
-        return Estimate(overall, math.nan, math.nan, len(asked), len(place))
     types = sorted({kind for kind, _, _ in asked})
     sums, counts = np.zeros((2, len(place), len(types)))
     for kind, credit, stream in asked:
@@ -68,8 +100,7 @@ def bench_estimate(kinds: Sequence[str], credits: Sequence[float], streams: Sequ
     tasks = [means[:, i] for i, kind in enumerate(types) if kind not in DIRECTIONS]
     if levels:
         tasks.append(_mean_of_known(means[:, levels]))
-    low, high = percentiles(_mean_of_known(np.stack(tasks, axis=1)), len(place))
-    return Estimate(overall, low, high, len(asked), len(place))
+    return overall, _mean_of_known(np.stack(tasks, axis=1)), len(asked), len(place)
 
 
 def _mean_of_known(values: np.ndarray) -> np.ndarray:

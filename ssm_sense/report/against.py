@@ -4,13 +4,15 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import count
 from typing import Any
 
 from ssm_sense.errors import UserError
 from ssm_sense.metrics.compare import Difference, Equivalence, equivalence, holm, paired_difference
+from ssm_sense.metrics.vsi_bench import DIRECTIONS, TASKS, bench_difference
 from ssm_sense.report.palette import VARIABLES, Palette
 from ssm_sense.report.rows import Line
-from ssm_sense.report.scores import credit, series, titled_groups
+from ssm_sense.report.scores import credit, series, settings_of, titled_groups
 
 MARGIN = 0.05
 LEVEL = 0.05
@@ -45,29 +47,31 @@ def comparisons(rows: Sequence[Line], against: str, margin: float = MARGIN) -> l
 
     Raises UserError where `against` was not run, has several runs on one group of questions, or none that others share.
     """
+    groups = [(title, chosen, False) for title, chosen in titled_groups(rows)]
+    groups += [(title, chosen, True) for title, chosen in _bench_groups(rows)]
     found: list[tuple[str, str, str, str, Difference, Equivalence]] = []
     known = False
-    for title, chosen in titled_groups(rows):
-        runs: dict[str, dict[Hashable, Line]] = {}
-        for row in chosen:
-            if credit(row) is not None:
-                runs.setdefault(row["run"], {})[_question(row)] = row
+    for title, chosen, averaged in groups:
+        runs = _by_run(chosen)
         rivals = [run for run, of in runs.items() if against in (run, series(next(iter(of.values()))))]
         if not rivals:
             continue
         known = True
         if len(rivals) > 1:
-            raise UserError(
-                f"--against {against}: {title}: expected one run, got {', '.join(rivals)}; name one of them"
-            )
+            named = ", ".join(rivals)
+            raise UserError(f"--against {against}: {title}: expected one run, got {named}; name one of them")
         theirs = runs.pop(rivals[0])
         for run, ours in runs.items():
             shared = [question for question in ours if question in theirs]
             if shared:
                 pairs = [(credit(ours[q]) or 0.0, credit(theirs[q]) or 0.0, ours[q]["clip"]) for q in shared]
                 mine, others, clips = zip(*pairs, strict=True)
-                difference = paired_difference(mine, others, clips)
-                equal = equivalence(mine, others, clips, margin)
+                if averaged:
+                    kinds = [ours[q]["kind"] for q in shared]
+                    difference, equal = bench_difference(kinds, mine, others, clips, margin)
+                else:
+                    difference = paired_difference(mine, others, clips)
+                    equal = equivalence(mine, others, clips, margin)
                 found.append((title, series(ours[shared[0]]), run, rivals[0], difference, equal))
     if not known:
         names = sorted({series(row) for row in rows} | {row["run"] for row in rows})
@@ -78,8 +82,26 @@ def comparisons(rows: Sequence[Line], against: str, margin: float = MARGIN) -> l
     return [Comparison(*one, p, p_equal) for one, p, p_equal in corrected]
 
 
-def _question(row: Line) -> Hashable:
-    return (row["clip"], row["question"], *row["options"], row["t_s"])
+def _bench_groups(rows: Sequence[Line]) -> list[tuple[str, list[Line]]]:
+    """The rows behind each official average of VSI-Bench, with a title."""
+    groups: dict[str, list[Line]] = {}
+    for row in rows:
+        if settings_of(row).get("benchmark") == "vsi-bench" and row["kind"] in (*TASKS, *DIRECTIONS):
+            dataset = str(settings_of(row).get("dataset") or "")
+            name = "VSI-Bench" if dataset in ("", "VSI-Bench") else f"VSI-Bench · {dataset}"
+            groups.setdefault(f"{name} · average of the tasks", []).append(row)
+    return sorted(groups.items())
+
+
+def _by_run(rows: Sequence[Line]) -> dict[str, dict[Hashable, Line]]:
+    """The scored rows of each run, by question; one that is asked twice is two."""
+    runs: dict[str, dict[Hashable, Line]] = {}
+    for row in rows:
+        if credit(row) is not None:
+            of = runs.setdefault(row["run"], {})
+            asked = (row["clip"], row["kind"], row["question"], *row["options"], row["t_s"])
+            of[next((*asked, time) for time in count() if (*asked, time) not in of)] = row
+    return runs
 
 
 def against_csv(found: Sequence[Comparison]) -> list[dict[str, Any]]:

@@ -104,7 +104,7 @@ def read(folder: Path) -> Evidence:
     """Read all files in and below a folder.
 
     Raises UserError for a folder without rows.jsonl, files without rows, a line that is damaged or lacks a field,
-    and a question that stands there twice for one run.
+    and a question that stands in two files for one run.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: expected a folder with rows.jsonl, but there is no such folder")
@@ -112,14 +112,15 @@ def read(folder: Path) -> Evidence:
     if not files:
         raise UserError(f"{folder}: expected rows.jsonl in it or below it, as `ssm-sense evaluate` writes it")
     rows: list[Line] = []
-    places: dict[tuple[Any, ...], str] = {}
+    places: dict[tuple[Any, ...], tuple[Path, int]] = {}
     for file in files:
         for number, row in _lines(file, _ROW_FIELDS):
             key = (row["run"], row["clip"], row["kind"], row["question"], *row["options"], row["t_s"])
-            place = f"{file}, line {number}"
-            if key in places:
-                raise UserError(f"{place}: repeats run {row['run']!r}, clip {row['clip']!r} of {places[key]}")
-            places[key] = place
+            first, line = places.setdefault(key, (file, number))
+            if first != file:  # in one file, it is the data set that asks twice
+                raise UserError(
+                    f"{file}, line {number}: repeats run {row['run']!r}, clip {row['clip']!r} of {first}, line {line}"
+                )
             rows.append(row)
     if not rows:
         raise UserError(f"{files[0]}: expected at least one row, found none; did the evaluation finish a clip?")

@@ -1,12 +1,15 @@
 """VSI-Bench's score, ours and as its own scorer has it."""
 
 import math
+from itertools import product
 
+import numpy as np
 import pytest
 
+from ssm_sense.metrics.compare import equivalence, paired_difference
 from ssm_sense.metrics.interval import stream_mean
 from ssm_sense.metrics.score import official_vsi_bench, robust
-from ssm_sense.metrics.vsi_bench import bench_estimate, bench_scores
+from ssm_sense.metrics.vsi_bench import bench_difference, bench_estimate, bench_scores
 
 
 def test_tasks_weigh_the_same_and_so_do_levels_of_direction() -> None:
@@ -66,3 +69,30 @@ def test_a_sample_without_a_type_leaves_it_out() -> None:
     found = bench_estimate(kinds, [1.0] * 5 + [0.0], [*"abcde", "a"])
     assert found.value == pytest.approx(0.5)
     assert found.high == pytest.approx(1.0)  # samples without stream a have the easy level alone
+
+
+def test_the_difference_of_averages_weighs_tasks_as_the_average_does() -> None:
+    """Ours is ahead by 1 on the one question of a task, behind by .5 on nine of another: (1 - .5) / 2."""
+    kinds = ["route_planning"] + ["object_rel_distance"] * 9
+    ours, theirs = [1.0] + [0.0] * 9, [0.0] + [0.5] * 9
+    difference, _ = bench_difference(kinds, ours, theirs, list(range(10)), 0.1)
+    assert difference.value == pytest.approx(0.25)
+    # Streams weigh .5 and nine times -.5 / 18: the ways to swap that reach .25 need the first, or all nine against it.
+    totals = [abs(0.5 * a + sum(b) * -0.25 / 9) for a in (1, -1) for b in product((1, -1), repeat=9)]
+    assert difference.p == pytest.approx(sum(t >= 0.25 - 1e-9 for t in totals) / len(totals))
+    assert bench_scores(zip(kinds, ours, strict=True))["overall"] - bench_scores(zip(kinds, theirs, strict=True))[
+        "overall"
+    ] == pytest.approx(difference.value)
+
+
+def test_the_difference_of_averages_is_the_plain_one_where_types_are_balanced() -> None:
+    rng = np.random.default_rng(0)
+    kinds = ["object_rel_direction_easy", "object_rel_direction_hard"] * 12
+    streams = [i for i in range(12) for _ in range(2)]
+    ours, theirs = list(rng.random(24)), list(rng.random(24))
+    difference, equal = bench_difference(kinds, ours, theirs, streams, 0.2)
+    assert difference == pytest.approx(paired_difference(ours, theirs, streams))
+    assert equal == pytest.approx(equivalence(ours, theirs, streams, 0.2))
+    few, none = bench_difference(kinds[:4], ours[:4], theirs[:4], streams[:4], 0.2)
+    assert math.isnan(few.low)
+    assert none.p == 1.0

@@ -62,6 +62,22 @@ def test_a_policy_or_a_run_may_be_named(make):
         comparisons(rows[-6:], "rival")
 
 
+def test_the_average_of_vsi_bench_is_compared_too(make):
+    settings = {"benchmark": "vsi-bench", "dataset": "tours"}
+    rows = [
+        make.row(run, clip=f"c{i}", kind=kind, correct=right, settings=settings)
+        for run, right in (("ours", True), ("rival", False))
+        for kind, n in (("route_planning", 2), ("object_rel_distance", 6))
+        for i in range(n)
+    ]
+    found = {one.group: one for one in comparisons([*rows, rows[0]], "rival")}
+    assert len(found) == 3
+    average = found["VSI-Bench · tours · average of the tasks"]
+    assert average.difference.value == 1.0
+    assert average.difference.p == pytest.approx(2 / 64)
+    assert average.difference.n == 8
+
+
 def test_the_command_writes_section_and_csv(run_folder, tmp_path, capsys):
     page = tmp_path / "page.html"
     flags = ["--rows", str(run_folder), "--out", str(page), "--against", "rival", "--margin", "10"]

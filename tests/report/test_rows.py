@@ -49,6 +49,11 @@ def test_a_wrong_field_is_named(make, tmp_path, field, value, said):
         read(tmp_path)
 
 
+def test_a_data_set_may_ask_the_same_twice(make, tmp_path):
+    make.write(tmp_path, rows=[make.row(), make.row()])
+    assert len(read(tmp_path).rows) == 2
+
+
 def test_the_same_question_twice_would_count_twice(make, tmp_path):
     make.write(tmp_path / "one", rows=[make.row()])
     make.write(tmp_path / "two", rows=[make.row(clip="b"), make.row()])
