@@ -1,5 +1,6 @@
 """The figures, each drawn at a given width in the colours of `palette`: for paper, for the page, for a phone."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ _POINTS = 1200
 """A line with more points than this is thinned: no screen shows more, and the page stays small."""
 _BINS = 60
 _PANELS = 8
+_COUNTS = re.compile("count|vsc")
+"""Kinds of question that are answered by a count, and not by a length in metres, say."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ def counts(rows: Sequence[Line], palette: Palette, width_in: float) -> Figure:
 
 def count_kind(rows: Sequence[Line]) -> str | None:
     """The kind of count question that is drawn: VSC asked at the end, or else the commonest; None without any."""
-    kinds = Counter(row["kind"] for row in rows if row["mra"] is not None)
+    kinds = Counter(row["kind"] for row in rows if row["mra"] is not None and _COUNTS.search(row["kind"]))
     return "vsc" if "vsc" in kinds else max(kinds, key=lambda kind: kinds[kind], default=None)
 
 

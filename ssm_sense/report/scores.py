@@ -69,7 +69,8 @@ def score_groups(rows: Sequence[Line]) -> list[Group]:
     """Every kind of question with its scores: recall, count, then the easy kinds by name; short streams first.
 
     Lengths are told apart: those that the runs name (`minutes` in their settings), or else durations that differ by
-    more than a quarter. So are data sets, where the settings name one (`dataset`).
+    more than a quarter; but those of VSI-Bench and VSI-590K are not, whose videos are of all lengths. So are data sets,
+    where the settings name one (`dataset`).
     """
     return [_group(title, chosen) for title, chosen in titled_groups(rows)]
 
@@ -92,6 +93,8 @@ def titled_groups(rows: Sequence[Line]) -> list[tuple[str, list[Line]]]:
 
 def _by_length(rows: list[Line]) -> list[tuple[str, list[Line]]]:
     """Rows of equally long streams, short ones first, each with that length in words."""
+    if settings_of(rows[0]).get("benchmark") in ("vsi-bench", "vsi-590k"):
+        return [("", rows)]
     named: dict[float, list[Line]] = {}
     others: list[Line] = []
     for row in rows:

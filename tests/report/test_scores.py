@@ -6,6 +6,7 @@ import pytest
 
 from ssm_sense.metrics.interval import stream_mean, wilson
 from ssm_sense.report.boundaries import boundary_lines, boundary_sources
+from ssm_sense.report.figures import count_kind
 from ssm_sense.report.palette import Palette
 from ssm_sense.report.rows import read
 from ssm_sense.report.scores import score_groups
@@ -57,6 +58,18 @@ def test_lengths_and_data_sets_are_kept_apart(make):
     rows = [make.row(clip=f"c{s}", duration_s=s, settings={}) for s in (600.0, 71.4, 58.0, 120.0, 601.0)]
     titles = [group.title for group in score_groups(rows)]
     assert titles == ["Recall (VSR) · 58–71 s", "Recall (VSR) · 2 min", "Recall (VSR) · 10 min"]
+
+
+def test_benchmarks_with_videos_of_all_lengths_keep_them_together(make):
+    settings = {"benchmark": "vsi-bench", "dataset": "VSI-Bench"}
+    rows = [make.row(clip=f"c{s}", kind="route_planning", duration_s=s, settings=settings) for s in (40.0, 90.0, 300.0)]
+    assert [(g.title, g.questions) for g in score_groups(rows)] == [("route planning · VSI-Bench", 3)]
+
+
+def test_only_counts_are_drawn_as_counts(make):
+    sizes = [make.row(clip=f"c{i}", kind="object_size_estimation", mra=0.5) for i in range(3)]
+    assert count_kind(sizes) is None
+    assert count_kind([*sizes, make.row(kind="object_counting", mra=0.5)]) == "object_counting"
 
 
 def test_failed_clips_count_as_wrong_and_crashes_of_the_scorer_do_not_count(make):
