@@ -179,7 +179,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     )
     add = extract.add_argument
     add("--videos", type=Path, nargs="+", required=True, metavar="PATH", help="files, or folders to search for them")
-    add("--encoder", required=True, metavar="DIR", help="a SigLIP checkpoint, or its hub id")
+    tower = extract.add_mutually_exclusive_group(required=True)
+    tower.add_argument("--encoder", metavar="DIR", help="a SigLIP checkpoint, or its hub id")
+    tower.add_argument("--model", type=Path, metavar="DIR", help="a model folder: its own tower, with its own settings")
     add("--out", type=Path, required=True, metavar="DIR", help="the cache; several encoders may share it")
     add("--fps", type=float, default=1.0, help="frames to encode a second; default: %(default)g")
     add("--grid", type=int, default=8, help="spatial tokens along one side; default: %(default)s")
@@ -203,6 +205,23 @@ def _parse(argv: list[str]) -> argparse.Namespace:
             raise UserError(f"--{name}: expected more than 0, got {getattr(arguments, name)}")
     if arguments.decoder == "decord" and find_spec("decord") is None:
         raise UserError("--decoder decord: it is not installed; it has wheels for x86-64 Linux and Windows only")
+    if arguments.model is not None:
+        _take_tower(arguments)
     if arguments.layer >= 0:
         raise UserError(f"--layer: expected a negative number, counted from the end, got {arguments.layer}")
     return arguments
+
+
+def _take_tower(arguments: argparse.Namespace) -> None:
+    """Let a model's config.yaml say which tower to use, and how. Raises UserError where it does not."""
+    import yaml
+
+    path = arguments.model / "config.yaml"
+    try:
+        told = yaml.safe_load(path.read_text(encoding="utf-8"))["vision"]["init_args"]
+        settings = {"layer": -2, "pooling": "bilinear", "grid": 8, "dtype": "float32"} | dict(told)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{arguments.model}: expected a model folder with a config.yaml ({error!r})") from error
+    arguments.encoder = str(arguments.model / "vision")
+    arguments.layer, arguments.pooling, arguments.grid = (settings[name] for name in ("layer", "pooling", "grid"))
+    arguments.precision = settings["dtype"]

@@ -1,5 +1,6 @@
 """`ssm-sense features extract`: every video once, and one that cannot be read does not stop the others."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -166,3 +167,20 @@ def test_pooled_embeddings_as_nosense_watches(videos: Path, encoder: Path) -> No
     latents, _ = Features(videos.parent / "cache", tower.fingerprint).load(videos / "a.mp4", 1.0)
     assert latents.shape == (5, 1, 32)
     assert torch.allclose(latents, tower.encode(frames), atol=1e-3)
+
+
+def test_a_models_own_tower_with_its_own_settings(
+    videos: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its latents are those that the model would look for in the cache."""
+    model, cache = tmp_path / "model", tmp_path / "cache"
+    shutil.copytree(encoder, model / "vision")
+    (model / "config.yaml").write_text("model: {}\nvision: {init_args: {layer: -1, pooling: average, grid: 2}}\n")
+    flags = ["features", "extract", "--videos", str(videos), "--out", str(cache), "--model"]
+    assert cli.main([*flags, str(model)]) == 0
+    tower = SiglipTower(str(model / "vision"), layer=-1, pooling="average", grid=2)
+    assert Features(cache, tower.fingerprint).find(videos / "a.mp4", 1.0) is not None
+    (model / "config.yaml").write_text("vision: tower")
+    assert cli.main([*flags, str(model)]) == cli.USER_ERROR_STATUS
+    assert cli.main([*flags, str(videos)]) == cli.USER_ERROR_STATUS
+    assert capsys.readouterr().err.count("expected a model folder with a config.yaml") == 2
