@@ -129,7 +129,7 @@ def open_parts(
         if not bench:
             raise UserError(f"{folder}: expected questions of {' or '.join(tasks)}, found none")
         return [Part(layout, None, Clips(len(bench), bench.__getitem__)[:limit])]
-    train = VSI590K(folder, fps, types=tuple(tasks) or None)
+    train = VSI590K(folder, fps, types=tuple(tasks) or None, keep_going=True)
     return [Part(layout, None, Clips(len(train), train.clip)[:limit])]
 
 

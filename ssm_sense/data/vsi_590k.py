@@ -40,7 +40,8 @@ class VSI590K:
 
     folder: where vsi_590k.jsonl and the media are. fps, size: as for `VideoFile`. types: of question, all if None.
     sources: such as "scannet", all if None. images: whether to yield them, as streams of one frame. keep_shuffled:
-    yield videos of which the order of frames is known to be wrong.
+    yield videos of which the order of frames is known to be wrong. keep_going: yield what cannot be opened too, as
+    clips that raise when they are watched.
 
     Reading takes one pass over the table, which keeps an offset a row; media are opened when their clip is reached.
     Raises UserError, naming file and row, for a row that is wrong, and when its turn comes for a medium that is not
@@ -56,8 +57,9 @@ class VSI590K:
         sources: tuple[str, ...] | None = None,
         images: bool = True,
         keep_shuffled: bool = False,
+        keep_going: bool = False,
     ) -> None:
-        self.folder, self.fps, self.size = folder, fps, size
+        self.folder, self.fps, self.size, self.keep_going = folder, fps, size, keep_going
         self.table = folder / TABLE
         self.types: Counter[str] = Counter()
         """How many questions of each type there are among those that are yielded."""
@@ -97,7 +99,11 @@ class VSI590K:
         try:
             return self._clip(medium, rows)
         except UserError as error:
-            raise UserError(f"{self.table}, row {places[0][0]}: {error}") from error
+            named = UserError(f"{self.table}, row {places[0][0]}: {error}")
+            if not self.keep_going:
+                raise named from error
+            asked = tuple(question(row, 0.0) for row in rows)
+            return Clip(str(Path(medium).with_suffix("")), _Lost(named), self.fps, 0.0, asked)
 
     def _checked(self, number: int, row: Row) -> str:
         """The medium of a row, which is sound."""
@@ -141,6 +147,16 @@ class _Still:
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
         yield read_picture(self.path), 0.0
+
+
+class _Lost:
+    """The frames of a medium that could not be opened."""
+
+    def __init__(self, error: UserError) -> None:
+        self.error = error
+
+    def __iter__(self) -> Iterator[Frame]:
+        raise self.error
 
 
 def medium_of(row: Row) -> str:

@@ -112,6 +112,16 @@ def test_kinds_of_question_are_chosen_and_checked(tmp_path: Path) -> None:
         open_parts(tmp_path, "vsi-590k", minutes=[10])
 
 
+def test_a_video_of_vsi_590k_that_is_missing_is_one_clip_that_fails(tmp_path: Path) -> None:
+    write(tmp_path, "vsi-590k")
+    (tmp_path / f"{SCENES[0]}.mp4").unlink()
+    lost, there = open_parts(tmp_path)[0].clips
+    assert (lost.name, len(lost.questions)) == (SCENES[0], 1)
+    with pytest.raises(UserError, match=r"vsi_590k\.jsonl, row 0: .*scene0011_00\.mp4"):
+        list(lost.frames)
+    assert len(list(there.frames)) == 3
+
+
 def test_clips_are_made_when_they_are_asked_for() -> None:
     made: list[int] = []
 
