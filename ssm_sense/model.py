@@ -17,6 +17,7 @@ from ssm_sense.language.query import Query
 from ssm_sense.memory.answering import AnsweringModel
 from ssm_sense.memory.recurrent import RecurrentMemory
 from ssm_sense.nn.bank import EventBank
+from ssm_sense.nn.deltanet import DeltaEpisode
 from ssm_sense.nn.episode import Episode
 from ssm_sense.nn.lfp import LFPHead, lfp_loss, surprise
 from ssm_sense.nn.pool import pool_places
@@ -46,7 +47,7 @@ class SsmSense(AnsweringModel):
         encoder: the temporal encoder, whose recurrences are the event state.
         head: predicts the next frame's latents from the encoder's output.
         policy: turns surprise into gate, keep and boundaries.
-        episode: the state over events: recurrent, or a bounded bank of them.
+        episode: the state over events: recurrent, a bounded bank of them, or a gated DeltaNet.
         language: the language model that answers.
         language_width: Q of that language model, stated here because its weights are loaded later.
         event_probes, episode_probes: R of each read-out.
@@ -63,7 +64,7 @@ class SsmSense(AnsweringModel):
         encoder: TemporalEncoder,
         head: LFPHead,
         policy: SurprisePolicy,
-        episode: Episode | EventBank,
+        episode: Episode | EventBank | DeltaEpisode,
         language: CausalLM,
         language_width: int,
         event_probes: int = 2,
