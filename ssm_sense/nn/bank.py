@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssm_sense.nn.episode import SpacePool
+from ssm_sense.nn.event_pool import EventPool
 from ssm_sense.state import State
 
 
@@ -68,7 +68,7 @@ class EventBank(nn.Module):
             )
         self.width, self.tokens, self.events, self.heads = width, tokens, events, heads
         self.merge, self.by_surprise = merge, by_surprise
-        self.pool = SpacePool(width, tokens)
+        self.pool = EventPool(width, tokens)
         self.age = AgeEmbedding(width)
         self.slot = nn.Parameter(torch.randn(tokens, width) * width**-0.5)
         self.nothing = nn.Parameter(torch.randn(width) * width**-0.5)
@@ -81,15 +81,15 @@ class EventBank(nn.Module):
         """An empty bank for B streams, oldest event first and empty places before it.
 
         ``entries`` (B, K, P, D); ``age`` (B, K) in events; ``stands_for`` (B, K) events, 0 where empty; ``began``
-        (B, K), the surprise with which each began. Of the event in progress ``last`` (B, P, D) and ``beginning``
+        (B, K), the surprise with which each began. Of the event in progress ``pool`` (`EventPool`) and ``beginning``
         (B,), 1 for a stream's first event as for its first frame.
         """
         blank = self.nothing.new_zeros
-        return State(
+        return State.join(
             {
+                "pool": self.pool.initial_state(streams),
                 "entries": blank(streams, self.events, self.tokens, self.width),
                 **{name: blank(streams, self.events) for name in ("age", "stands_for", "began")},
-                "last": blank(streams, self.tokens, self.width),
                 "beginning": blank(streams) + 1,
             }
         )
@@ -100,8 +100,8 @@ class EventBank(nn.Module):
         surprise_BT: of the frames, for what is to go when the bank is full; without it all events are alike, and the
             oldest goes first.
         """
-        pooled = self.pool(u_BTSD)
-        ended = torch.cat([state["last"].unsqueeze(1), pooled[:, :-1]], dim=1)
+        pooled, pool = self.pool(u_BTSD, boundary_BT, state.sub("pool"))
+        ended = torch.cat([state["pool.last"].unsqueeze(1), pooled[:, :-1]], dim=1)
         level_BT = pooled.new_ones(boundary_BT.shape)
         if self.by_surprise and surprise_BT is not None:
             level_BT = surprise_BT.to(pooled.dtype)
@@ -110,20 +110,21 @@ class EventBank(nn.Module):
             after = self._written(ended[:, t], state)
             after = after.replace(beginning=level_BT[:, t])
             state = State({name: _where(here, after[name], tensor) for name, tensor in state.items()})
-        return state.replace(last=pooled[:, -1])
+        return state.replace(**{f"pool.{name}": tensor for name, tensor in pool.items()})
 
     def flush(self, state: State) -> State:
         """A copy of the state into which the event in progress is written as if it ended now."""
-        return self._written(state["last"], state)
+        return self._written(state["pool.last"], state)
 
     def alone(self, state: State) -> State:
         """A copy that remembers no event but the one in progress."""
-        blank = self.initial_state(state["last"].shape[0])
-        return blank.replace(last=state["last"], beginning=state["beginning"])
+        blank = self.initial_state(state["pool.last"].shape[0])
+        kept = {name: tensor for name, tensor in state.items() if name == "beginning" or name.startswith("pool.")}
+        return blank.replace(**kept)
 
     def read(self, state: State, probes_RD: Tensor) -> Tensor:
         """What R learned probes read from the bank, each by itself once for every pooled token: (B, R, P, D)."""
-        streams, probes = state["last"].shape[0], probes_RD.shape[0]
+        streams, probes = state["pool.last"].shape[0], probes_RD.shape[0]
         asked = (probes_RD.unsqueeze(1) + self.slot).view(1, probes * self.tokens, self.width).expand(streams, -1, -1)
         entries = self.entry_norm(state["entries"]) + self.age(state["age"]).unsqueeze(2) + self.slot
         known = torch.cat([self.nothing.expand(streams, 1, -1), entries.flatten(1, 2)], dim=1)

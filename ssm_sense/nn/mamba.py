@@ -21,6 +21,10 @@ class Mamba(nn.Module):
         expand: E / D.
         dt_rank: rank of the step size's projection; by default ⌈D / 16⌉.
         dt_min, dt_max: range of the step size at initialisation.
+        decays: range of −A at initialisation, over which N rates are spaced evenly in the logarithm; None takes 1 … N.
+        aligned: B and C begin equal and of a size that makes what is read back as large as what is passed on, so that
+            from the start a step finds what was written by steps like itself (after the mimetic initialisation of
+            Trockman et al. 2024, arXiv 2410.11135).
     """
 
     def __init__(
@@ -32,6 +36,8 @@ class Mamba(nn.Module):
         dt_rank: int | None = None,
         dt_min: float = 1e-3,
         dt_max: float = 1e-1,
+        decays: tuple[float, float] | None = None,
+        aligned: bool = False,
     ) -> None:
         super().__init__()
         self.inner = expand * width
@@ -43,10 +49,15 @@ class Mamba(nn.Module):
             self.conv1d = nn.Conv1d(self.inner, self.inner, conv_width, groups=self.inner)
         self.x_proj = nn.Linear(self.inner, self.dt_rank + 2 * state_size, bias=False)
         self.dt_proj = nn.Linear(self.dt_rank, self.inner)
-        self.A_log = nn.Parameter(torch.arange(1, state_size + 1).float().log().repeat(self.inner, 1))
+        rates = torch.arange(1, state_size + 1).float().log()
+        if decays is not None:
+            rates = torch.linspace(math.log(decays[0]), math.log(decays[1]), state_size)
+        self.A_log = nn.Parameter(rates.repeat(self.inner, 1))
         self.D = nn.Parameter(torch.ones(self.inner))
         self.out_proj = nn.Linear(self.inner, width, bias=False)
         self._initialise_dt(dt_min, dt_max)
+        if aligned:
+            self._align()
 
     def _initialise_dt(self, dt_min: float, dt_max: float) -> None:
         """Step sizes log-uniform in [dt_min, dt_max], through the inverse of softplus."""
@@ -56,6 +67,12 @@ class Mamba(nn.Module):
         dt = torch.exp(torch.rand(self.inner) * (high - low) + low)
         with torch.no_grad():
             self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
+
+    def _align(self) -> None:
+        """Equal rows for B and C, whose elements are about .5 for inputs as they leave the activation, about .35."""
+        rows = torch.randn(self.state_size, self.inner) * 0.5 / (0.35 * self.inner**0.5)
+        with torch.no_grad():
+            self.x_proj.weight[self.dt_rank :].copy_(torch.cat([rows, rows]))
 
     def initial_state(self, batch: int) -> State:
         """Zeros: ``ssm`` (batch, E, N) and, with a convolution, ``conv`` (batch, W−1, E), on the weights' device."""

@@ -2,11 +2,15 @@
 
 from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssm_sense.nn.mamba import Mamba
 from ssm_sense.state import State
+
+READ_GAIN = 4.0
+"""How much louder than the probe itself begins what a probe finds in a state."""
 
 
 class SpatialAttention(nn.Module):
@@ -37,6 +41,9 @@ class SpatialAttention(nn.Module):
 class TemporalBlock(nn.Module):
     """x + attention over space, then x + Mamba over time, both after a norm.
 
+    At a frame a second an event lasts some ten steps, so the recurrence begins with longer steps and slower decays than
+    Mamba's own, which were made for texts.
+
     Args:
         width: D.
         heads: attention heads over space.
@@ -49,7 +56,7 @@ class TemporalBlock(nn.Module):
         self.space_norm = nn.RMSNorm(width)
         self.space = SpatialAttention(width, heads)
         self.time_norm = nn.RMSNorm(width)
-        self.time = Mamba(width, state_size, conv_width)
+        self.time = Mamba(width, state_size, conv_width, dt_min=0.05, dt_max=0.5, decays=(0.01, 1.0), aligned=True)
 
     def initial_state(self, streams: int, places: int) -> State:
         """``ssm`` (B, S, E, N) and ``conv`` (B, S, W−1, E), zeros."""
@@ -99,6 +106,7 @@ class TemporalEncoder(nn.Module):
         nn.init.normal_(self.place.weight, std=0.02)
         self.blocks = nn.ModuleList(TemporalBlock(width, heads, state_size, conv_width) for _ in range(layers))
         self.norm = nn.RMSNorm(width)
+        self.gain = nn.Parameter(torch.tensor(READ_GAIN))
 
     def initial_state(self, streams: int) -> State:
         """Zeros for B streams, a part per block: ``0.ssm``, ``0.conv``, ``1.ssm``, ..."""
@@ -109,14 +117,21 @@ class TemporalEncoder(nn.Module):
         self, x_BTSV: Tensor, state: State, gate_BTS: Tensor | None = None, keep_BT: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """u (B, T, S, D), the last block's normalised output, and the state after the last frame."""
-        return self._mix(self.embed(x_BTSV) + self.place.weight, state, gate_BTS, keep_BT)
+        u, after = self._mix(self.embed(x_BTSV) + self.place.weight, state, gate_BTS, keep_BT)
+        return self.norm(u), after
 
     def read(self, state: State, probes_RSD: Tensor) -> Tensor:
         """What R learned probe frames read from the state: (B, R, S, D). The state is left as it was.
 
         Each probe takes one step by itself from the same state with gate 0, so the recurrence neither decays nor
-        takes anything in, and the state that the step would leave is thrown away.
+        takes anything in, and the state that the step would leave is thrown away. Its answer is what it reads besides
+        what it would read in an empty state, times a learned gain, on top of the probe.
         """
+        found, blank = self._probe(state, probes_RSD), self._probe(self.initial_state(1), probes_RSD)
+        return self.norm(probes_RSD + self.gain * (found - blank))
+
+    def _probe(self, state: State, probes_RSD: Tensor) -> Tensor:
+        """The blocks' outputs (B, R, S, D) before the last norm."""
         streams, probes = next(iter(state.values())).shape[0], probes_RSD.shape[0]
         x = probes_RSD.repeat(streams, 1, 1).unsqueeze(1)
         forked = State({k: v.repeat_interleave(probes, dim=0) for k, v in state.items()})
@@ -129,4 +144,4 @@ class TemporalEncoder(nn.Module):
         after: dict[str, State | Tensor] = {}
         for i, block in enumerate(self.blocks):
             x_BTSD, after[str(i)] = block(x_BTSD, state.sub(str(i)), gate_BTS, keep_BT)
-        return self.norm(x_BTSD), State.join(after)
+        return x_BTSD, State.join(after)

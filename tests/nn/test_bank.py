@@ -31,7 +31,8 @@ def written(model: EventBank, surprises: list[float]) -> tuple[State, Tensor]:
     boundary = torch.ones(1, len(surprises), dtype=torch.bool)
     boundary[0, 0] = False
     with torch.no_grad():
-        return model(u, boundary, model.initial_state(1), torch.tensor([surprises])), model.pool(u)[0]
+        pooled, _ = model.pool(u, boundary, model.pool.initial_state(1))
+        return model(u, boundary, model.initial_state(1), torch.tensor([surprises])), pooled[0]
 
 
 def test_the_least_surprising_event_makes_room() -> None:
@@ -44,7 +45,7 @@ def test_the_least_surprising_event_makes_room() -> None:
     assert state["stands_for"].tolist() == [[1, 1, 1]]
     torch.testing.assert_close(state["began"], torch.tensor([[1.0, 0.9, 0.8]]))
     torch.testing.assert_close(state["beginning"], torch.tensor([0.7]))
-    torch.testing.assert_close(state["last"][0], pooled[5])
+    torch.testing.assert_close(state["pool.last"][0], pooled[5])
 
 
 def test_events_beside_the_least_surprising_boundary_become_one() -> None:
@@ -73,7 +74,8 @@ def test_without_surprise_the_oldest_goes_first() -> None:
     model, (u, _, wrong) = bank(events=2), stream(5, streams=1)
     boundary = torch.tensor([[False, True, True, True, True]])
     state = model(u, boundary, model.initial_state(1))
-    torch.testing.assert_close(state["entries"][0], model.pool(u)[0, 2:4])
+    pooled, _ = model.pool(u, boundary, model.pool.initial_state(1))
+    torch.testing.assert_close(state["entries"][0], pooled[0, 2:4])
     model.by_surprise = False
     deaf = model(u, boundary, model.initial_state(1), wrong)
     assert all(torch.equal(deaf[name], state[name]) for name in state)
@@ -97,11 +99,11 @@ def test_between_boundaries_the_bank_is_held_to_the_bit_and_streams_do_not_mix()
     model, (u, boundary, wrong) = bank(), stream(20)
     start = model(u, boundary, model.initial_state(2), wrong)
     held = model(u, torch.zeros_like(boundary), start, wrong)
-    assert all(torch.equal(held[name], start[name]) for name in start if name != "last")
+    assert all(torch.equal(held[name], start[name]) for name in start if not name.startswith("pool."))
     boundary[1] = False
     one_goes_on = model(u.flip(1), boundary, start, wrong)
     for name in start:
-        if name != "last":
+        if not name.startswith("pool."):
             assert torch.equal(one_goes_on[name][1], start[name][1])
     assert not torch.equal(one_goes_on["entries"][0], start["entries"][0])
 
