@@ -14,6 +14,13 @@ from ssm_sense.language.query import Query
 def nll_along(
     language: CausalLM, seen_BnQ: Tensor, queries: Sequence[Query], visible_nn: Tensor, reach_Tn: Tensor
 ) -> Tensor:
+    """What `read_along` finds, without the hidden states."""
+    return read_along(language, seen_BnQ, queries, visible_nn, reach_Tn)[0]
+
+
+def read_along(
+    language: CausalLM, seen_BnQ: Tensor, queries: Sequence[Query], visible_nn: Tensor, reach_Tn: Tensor
+) -> tuple[Tensor, Tensor]:
     """Mean negative log-likelihood (K,) of each query's answer, its end included, as `CausalLM.loss` has it.
 
     Every query stands behind the stream's embeddings and sees those that its frame reaches and itself, at the
@@ -23,6 +30,10 @@ def nll_along(
         seen_BnQ: embeddings of each stream.
         visible_nn: bool, which of the stream's embeddings each of them sees; the order of time is in it.
         reach_Tn: bool, which of the stream's embeddings a query put after each frame sees.
+
+    Returns:
+        The likelihoods, and the last hidden state (B, moments, Q) at the newest embedding that is reached from each of
+        the frames at which anything is asked, in order.
     """
     if language.lm is None or language.layout is None:
         raise RuntimeError("expected a loaded language model, call load() first")
@@ -49,15 +60,17 @@ def nll_along(
     mask[:, n:, n:] = own
     embeds = torch.cat([seen_BnQ, language.lm.get_input_embeddings()(tokens)], dim=1).to(language.lm.dtype)
     places = torch.arange(n, device=device).expand(streams, n)
-    logits = language.lm(
+    out = language.lm(
         inputs_embeds=embeds,
         attention_mask=torch.where(mask, 0.0, torch.finfo(embeds.dtype).min).to(embeds.dtype).unsqueeze(1),
         position_ids=torch.cat([places, position], dim=1),
         use_cache=False,
         logits_to_keep=len(order),
-    ).logits
+        output_hidden_states=True,
+    )
     wanted = torch.where(padding, IGNORED, labels_BL)
-    nll = F.cross_entropy(logits.float().mT, wanted, ignore_index=IGNORED, reduction="none")
+    nll = F.cross_entropy(out.logits.float().mT, wanted, ignore_index=IGNORED, reduction="none")
     counted = wanted != IGNORED
     total = nll.new_zeros(len(queries)).index_add(0, owner[counted], nll[counted])
-    return total / torch.bincount(owner[counted], minlength=len(queries))
+    newest = [starts[asked_at] - 1 for asked_at in sorted({query.frame for query in queries})]
+    return total / torch.bincount(owner[counted], minlength=len(queries)), out.hidden_states[-1][:, newest].float()

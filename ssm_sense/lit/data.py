@@ -4,6 +4,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ssm_sense.data.features import Encoder
 from ssm_sense.data.latents import LatentSource
+from ssm_sense.data.world.dense import dense_truth
 from ssm_sense.data.world.mixture import mixture
 from ssm_sense.data.world.truth import Truth
 from ssm_sense.errors import UserError
@@ -38,6 +40,8 @@ class StreamBatch(NamedTuple):
     """Of each query, what is asked for."""
     weight: float = 1.0
     """Of the mean over these queries in the mean over those of all processes, times the number of processes."""
+    truth: Tensor | None = None
+    """(B, moments, questions) int16: `dense_truth` at each of the frames at which anything is asked, in order."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,11 @@ class Stream:
 
     latents: Tensor
     truth: Truth
+
+    @cached_property
+    def dense(self) -> Tensor:
+        """`dense_truth` of every frame, int16 (T, questions)."""
+        return torch.from_numpy(dense_truth(self.truth))
 
 
 class StreamBatches(IterableDataset[StreamBatch]):
@@ -118,6 +127,7 @@ class StreamBatches(IterableDataset[StreamBatch]):
             queries,
             kinds,
             len(queries) * self.ranks / everyones,
+            torch.stack([s.dense[stops] for s in chosen]),
         )
 
 

@@ -11,11 +11,13 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from ssm_sense import ops
+from ssm_sense.data.world.dense import GROUPS
 from ssm_sense.lit.data import StreamBatch, TrainingData
 from ssm_sense.lit.parts import train_only
 from ssm_sense.lit.ranks import follow_together, totals
 from ssm_sense.lit.start import start_from
 from ssm_sense.memory.answering import AnsweringModel
+from ssm_sense.nn.reader import LinearReader
 
 
 class StreamModule(L.LightningModule):
@@ -31,6 +33,9 @@ class StreamModule(L.LightningModule):
         lr_scheduler: stepped after every optimizer step; None keeps the rate constant.
         true_events_steps: for so many steps the true boundaries stand in for found ones, while the predictor whose
             surprise finds them is still untrained.
+        reader_weight: of the loss of a linear reader that is asked everything at once (`data.world.dense`) of what the
+            model hands over wherever a question is put; 0 has none. The reader serves training alone and is no part of
+            the model; its losses are logged by kind.
         backend: "any", or "native" to make a missing native kernel an error.
     """
 
@@ -43,6 +48,7 @@ class StreamModule(L.LightningModule):
         backend: str = "any",
         rates: dict[str, float] | None = None,
         start: str | None = None,
+        reader_weight: float = 0.0,
     ) -> None:
         super().__init__()
         if backend not in ("any", "native"):
@@ -54,6 +60,10 @@ class StreamModule(L.LightningModule):
         self.true_events_steps = true_events_steps
         self.backend = backend
         self.rates, self.start = rates, start
+        if reader_weight and not model.readout_width:
+            raise ValueError(f"reader_weight: expected 0 for {type(model).__name__}, which hands a reader nothing")
+        self.reader_weight = reader_weight
+        self.reader = LinearReader(model.readout_width, [group[1:] for group in GROUPS]) if reader_weight else None
         self._groups: list[dict[str, Any]] | None = None
         self._loaded = False
         self._begun_s = 0.0
@@ -71,6 +81,9 @@ class StreamModule(L.LightningModule):
             start_from(self.model, Path(self.start))
         if self.rates is not None:
             self._groups = train_only(self.model, self.rates)
+            if self.reader is not None:
+                fastest = max(self.rates.values())
+                self._groups.append({"params": list(self.reader.parameters()), "lr": fastest, "name": "reader"})
         if self._ranks > 1:
             follow_together(self.model)
         self._loaded = True
@@ -128,9 +141,14 @@ class StreamModule(L.LightningModule):
         not yet its share in the whole batch's.
         """
         losses = self.model.losses(batch.latents, batch.seconds, batch.queries, events)
-        per_query = losses.pop("per_query")
+        per_query, readout = losses.pop("per_query"), losses.pop("readout", None)
         losses["loss"] = losses["loss"] + (batch.weight - 1) * losses["answer"]
         losses["answer"] = batch.weight * losses["answer"]
+        if self.reader is not None and readout is not None and batch.truth is not None:
+            read = self.reader.losses(readout, batch.truth)
+            losses["reader"] = self.reader.loss(read)
+            losses["loss"] = losses["loss"] + self.reader_weight * losses["reader"]
+            losses.update({f"reader_{group.name}": loss for group, loss in zip(GROUPS, read, strict=True)})
         return losses, per_query
 
     def on_train_batch_end(self, outputs: Any, batch: StreamBatch, batch_idx: int) -> None:

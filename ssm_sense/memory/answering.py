@@ -19,10 +19,14 @@ class AnsweringModel(nn.Module, ABC):
         language: the language model that answers.
         language_width: Q of that language model, stated here because its weights are loaded later.
         vision_width: V of the latents.
+
+    Attributes:
+        readout_width: features that `losses` hands to a linear reader at each moment; 0 if it hands over none.
     """
 
     def __init__(self, language: CausalLM, language_width: int, vision_width: int) -> None:
         super().__init__()
+        self.readout_width = 0
         self.language = language
         self.language_width = language_width
         self.scale = LatentScale(vision_width)
@@ -48,7 +52,9 @@ class AnsweringModel(nn.Module, ABC):
             events_BT: bool, true boundaries, where they are to be used.
 
         Returns:
-            ``loss``, the scalar to minimise; ``per_query`` (K,), each question's own loss; and scalars for the log.
+            ``loss``, the scalar to minimise; ``per_query`` (K,), each question's own loss; scalars for the log;
+            and, where ``readout_width`` is above 0, ``readout`` (B, moments, readout_width) at each of the frames at
+            which anything is asked, in order.
         """
 
     @abstractmethod

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from ssm_sense.language.along import nll_along
+from ssm_sense.language.along import read_along
 from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.language.connector import Connector
 from ssm_sense.language.query import Query
@@ -41,6 +41,7 @@ class SlidingWindow(AnsweringModel):
         window: int = 32,
     ) -> None:
         super().__init__(language, language_width, vision_width)
+        self.readout_width = language_width
         if window < 1:
             raise ValueError(f"window: expected at least 1 frame, got {window}")
         self.window, self.frame_side = window, frame_side
@@ -54,13 +55,13 @@ class SlidingWindow(AnsweringModel):
     def losses(
         self, latents_BTSV: Tensor, seconds_BT: Tensor, queries: Sequence[Query], events_BT: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """``loss`` of the answers, and ``per_query`` (K,)."""
+        """``loss`` of the answers, ``per_query`` (K,), and ``readout`` (B, moments, Q), the hidden states there."""
         streams, frames = latents_BTSV.shape[:2]
         opening = self.language.embed_opening()
         seen = torch.cat([opening.expand(streams, -1, -1), self.embed(latents_BTSV).flatten(1, 2)], dim=1)
         visible, reach = self.masks(opening.shape[1], frames)
-        per_query = nll_along(self.language, seen, queries, visible.to(seen.device), reach.to(seen.device))
-        return {"loss": per_query.mean(), "answer": per_query.mean(), "per_query": per_query}
+        per_query, readout = read_along(self.language, seen, queries, visible.to(seen.device), reach.to(seen.device))
+        return {"loss": per_query.mean(), "answer": per_query.mean(), "per_query": per_query, "readout": readout}
 
     def masks(self, opening: int, frames: int) -> tuple[Tensor, Tensor]:
         """What attention may see when an opening of so many tokens, always kept, goes before T frames.

@@ -1,0 +1,69 @@
+"""The dense truth says what the questions in words say, of the same frames."""
+
+import re
+from functools import cache
+
+import numpy as np
+import pytest
+
+from ssm_sense.data.world.dense import GROUPS, MOST, UNKNOWN, dense_truth
+from ssm_sense.data.world.mixture import mixture
+from ssm_sense.data.world.names import CATEGORIES, COUNTED, NEEDLES, ROOM_KINDS
+from ssm_sense.data.world.truth import Truth
+from ssm_sense.tiny.sketch import draw_sketch
+
+
+@cache
+def tour(seed: int) -> tuple[Truth, dict[str, np.ndarray]]:
+    truth = draw_sketch("train", seed, minutes=1.0).truth
+    ends = np.cumsum([group.questions for group in GROUPS])[:-1]
+    return truth, dict(zip([group.name for group in GROUPS], np.split(dense_truth(truth), ends, axis=1), strict=True))
+
+
+def in_words(answers: dict[str, np.ndarray], frame: int, prompt: str) -> str | None:
+    """What the dense truth answers to a question of the mixture; None where it does not cover it."""
+    yes_no = {"Is there": "visible", "Have you seen": "seen_here"}
+    for start, name in yes_no.items():
+        if prompt.startswith(start):
+            (category,) = re.findall(r" an? (.+?)(?: in view| in this room)", prompt)
+            return {1: "yes", 0: "no"}.get(int(answers[name][frame, CATEGORIES.index(category)]))
+    if found := re.search(r"How many different (.+)\(s\) are (in this room|there)", prompt):
+        name = "count_here" if found[2] == "in this room" else "count_so_far"
+        return str(answers[name][frame, COUNTED.index(found[1])])
+    if prompt.startswith("Which room is this?"):
+        return ROOM_KINDS[answers["room_now"][frame, 0]]
+    if prompt.startswith("Which room were we in before this one?"):
+        return ROOM_KINDS[answers["room_before"][frame, 0]]
+    if prompt.startswith("How many rooms have we seen so far?"):
+        return str(answers["rooms_so_far"][frame, 0])
+    if found := re.search(r"(room|object) (?:did|is) the (.+?) (?:appear last|now)", prompt):
+        name, words = ("needle_room", ROOM_KINDS) if found[1] == "room" else ("needle_beside", CATEGORIES)
+        return words[answers[name][frame, NEEDLES.index(found[2])]]
+    return None
+
+
+@pytest.mark.parametrize("seed", [11, 12])
+def test_it_agrees_with_the_mixture(seed: int) -> None:
+    truth, answers = tour(seed)
+    rng, compared = np.random.default_rng(0), dict.fromkeys(("visible", "seen_here", "count_here", "count_so_far"), 0)
+    compared |= dict.fromkeys(("room_now", "rooms_so_far", "needle_where"), 0)
+    for frame in range(len(truth.frames)):
+        for question in mixture(truth, truth.frames[frame].t_s, rng):
+            found = in_words(answers, frame, question.prompt)
+            if found is not None:
+                assert found == question.answer, (frame, question)
+                compared[question.kind] += 1
+    assert min(compared.values()) > 20, compared
+
+
+def test_shapes_and_ranges() -> None:
+    truth, answers = tour(11)
+    for group in GROUPS:
+        part = answers[group.name]
+        assert part.shape == (len(truth.frames), group.questions)
+        assert part.dtype == np.int16
+        assert part.min() >= UNKNOWN
+        assert part.max() < group.answers
+    assert (answers["room_before"][: truth.visits[1][0]] == UNKNOWN).all()
+    assert (np.diff(answers["count_so_far"], axis=0) >= 0).all()
+    assert answers["count_so_far"].max() <= MOST
