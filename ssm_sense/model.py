@@ -21,6 +21,7 @@ from ssm_sense.nn.deltanet import DeltaEpisode
 from ssm_sense.nn.episode import Episode
 from ssm_sense.nn.lfp import LFPHead, lfp_loss, surprise
 from ssm_sense.nn.pool import pool_places
+from ssm_sense.nn.sources import SurpriseSource
 from ssm_sense.nn.surprise import Decision, SurprisePolicy
 from ssm_sense.nn.temporal import TemporalEncoder
 from ssm_sense.state import State
@@ -57,6 +58,9 @@ class SsmSense(AnsweringModel):
             are, which is exact and, for small models on a CPU, also the fastest.
         tolerance: largest change of a gate that counts as settled.
         lfp_weight: λ of the LFP loss.
+        source: surprise from elsewhere than the closed loop, such as the distance from a moving average. Nothing then
+            has to be solved, for what is surprising does not depend on what was written; the head is trained all the
+            same. None closes the loop.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class SsmSense(AnsweringModel):
         rescans: int = 4,
         tolerance: float = 1e-3,
         lfp_weight: float = 0.1,
+        source: SurpriseSource | None = None,
     ) -> None:
         vision_width = head.down.out_features
         super().__init__(language, language_width, vision_width)
@@ -82,10 +87,12 @@ class SsmSense(AnsweringModel):
         self.episode_probes = nn.Parameter(torch.randn(episode_probes, episode.width) * 0.5)
         self.frame_side, self.window, self.rescans = frame_side, window, rescans
         self.tolerance, self.lfp_weight = tolerance, lfp_weight
+        self.source = source
         self.event_connector = Connector(encoder.width, language_width, event_probes)
         self.episode_connector = Connector(episode.width, language_width, episode_probes * episode.tokens)
         places = min(encoder.places, frame_side**2)
         self.frame_connector = Connector(vision_width, language_width, places)
+        self.readout_width = language_width * (event_probes + episode_probes * episode.tokens + places)
 
     def initial_state(self, streams: int) -> State:
         """The state of B streams that have seen nothing."""
@@ -95,6 +102,7 @@ class SsmSense(AnsweringModel):
                 "event": self.encoder.initial_state(streams),
                 "episode": self.episode.initial_state(streams),
                 "policy": self.policy.initial_state(streams),
+                "source": State({}) if self.source is None else self.source.initial_state(streams),
                 "predicted": blank,
                 "latest": blank,
             }
@@ -124,7 +132,7 @@ class SsmSense(AnsweringModel):
         self, latents: Tensor, seconds: Tensor, state: State, events: Tensor | None
     ) -> tuple[Trace, State]:
         x = self.scale(latents)
-        wrong, residual, disagreement = self._solve(x, seconds, state, events)
+        wrong, residual, disagreement, source_state = self._surprises(x, seconds, state, events)
         decision, policy_state = self.policy(wrong, seconds, state.sub("policy"), events)
         u, event_state = self.encoder(x, state.sub("event"), decision.gate, decision.keep)
         predicted = self.head(u)
@@ -133,6 +141,7 @@ class SsmSense(AnsweringModel):
                 "event": event_state,
                 "episode": self.episode(u, decision.boundary, state.sub("episode"), wrong.mean(-1)),
                 "policy": policy_state,
+                "source": source_state,
                 "predicted": predicted[:, -1],
                 "latest": x[:, -1],
             }
@@ -140,6 +149,15 @@ class SsmSense(AnsweringModel):
         return Trace(predicted, wrong, decision, residual, disagreement), after
 
     @torch.no_grad()
+    def _surprises(
+        self, x: Tensor, seconds: Tensor, state: State, events: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, State]:
+        """The surprise of every frame of a window, what the closed loop left open, and the state of another source."""
+        if self.source is None:
+            return *self._solve(x, seconds, state, events), State({})
+        wrong, source_state = self.source(x, state.sub("source"))
+        return wrong, x.new_zeros(()), x.new_zeros(()), source_state
+
     def _solve(self, x: Tensor, seconds: Tensor, state: State, events: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """The surprise of every frame of a window, by rescanning until the gates that it sets reproduce it.
 
@@ -224,7 +242,8 @@ class SsmSense(AnsweringModel):
         Returns:
             ``loss`` = ``answer`` + λ · (``lfp_squared`` + ``lfp_cosine``), and for the log ``residual`` and
             ``disagreement`` of the fixed point, ``gate`` (mean) and ``events`` (boundaries a frame); ``per_query``
-            (K,) is each question's own loss.
+            (K,) is each question's own loss, and ``readout`` (B, moments, M·Q) the tokens handed over at each of the
+            moments at which anything is asked.
         """
         frames = latents_BTSV.shape[1]
         asked_at = sorted({query.frame for query in queries})
@@ -239,8 +258,8 @@ class SsmSense(AnsweringModel):
             if stop - 1 in asked_at:
                 tokens.append(self.tokens(state))
         trace = join_traces(traces)
-        order = {frame: i for i, frame in enumerate(asked_at)}
-        seen = torch.stack(tokens)[[order[q.frame] for q in queries], [q.stream for q in queries]]
+        order, read = {frame: i for i, frame in enumerate(asked_at)}, torch.stack(tokens)
+        seen = read[[order[q.frame] for q in queries], [q.stream for q in queries]]
         per_query = self.language.loss(seen, [q.prompt for q in queries], [q.answer for q in queries])
         lfp = lfp_loss(trace.predicted[:, :-1], self.scale(latents_BTSV)[:, 1:])
         if self.training:
@@ -256,6 +275,7 @@ class SsmSense(AnsweringModel):
             "gate": trace.decision.gate.mean(),
             "events": trace.decision.boundary.float().mean(),
             "per_query": per_query,
+            "readout": read.transpose(0, 1).flatten(2),
         }
 
     def memory(self) -> RecurrentMemory:

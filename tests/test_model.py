@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ssm_sense.language.query import Query
 from ssm_sense.model import SsmSense, Trace, join_traces
+from ssm_sense.nn.sources import EmaDistance
 from ssm_sense.nn.surprise import SurprisePolicy
 from ssm_sense.state import State
 
@@ -147,3 +148,21 @@ def test_training_learns_what_the_question_alone_cannot_tell(model: SsmSense) ->
         optimizer.step()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
     assert losses["answer"] < 0.1
+
+
+@torch.no_grad()
+def test_surprise_from_elsewhere_streams_as_it_runs_in_parallel(model: SsmSense) -> None:
+    """With another source gates and boundaries are its own, whole or frame by frame, and nothing is left to solve."""
+    model.source = EmaDistance(places=4, vision_width=12)
+    model.policy.threshold.fill_(0.8)
+    latents, seconds = stream(80)
+    whole, end = model.observe(latents, seconds, model.initial_state(1))
+    streamed, end_of_stream = frame_by_frame(model, latents, seconds)
+    alone, _ = model.source(model.scale(latents), model.source.initial_state(1))
+    torch.testing.assert_close(whole.surprise, alone)
+    assert whole.residual == 0
+    assert whole.decision.boundary.any()
+    assert torch.equal(whole.decision.boundary, streamed.decision.boundary)
+    assert end.nbytes == model.initial_state(1).nbytes
+    for name in end:
+        torch.testing.assert_close(end[name], end_of_stream[name], atol=1e-4, rtol=1e-4)

@@ -74,6 +74,13 @@ def _add_controls(render: argparse.ArgumentParser) -> None:
     add("--rate", type=_numbers, default=(), metavar="X,Y,...", help="factors on the number of objects, part by part")
     add("--count-range", type=_range, metavar="LOW-HIGH", help="how many there are of what a count stream asks about")
     add(
+        "--count-of",
+        type=lambda text: tuple(part.strip() for part in text.split(",")),
+        default=(),
+        metavar="A,B,...",
+        help="categories that a count stream may be asked about",
+    )
+    add(
         "--facts",
         type=int,
         default=FEWEST_FACTS,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from ssm_sense.data.world.names import CATEGORIES
 from ssm_sense.errors import UserError
 
 TRANSITIONS = ("walk", "cut", "fade")
@@ -36,6 +37,8 @@ class Controls:
     rate: factors on how many countable things a room holds, for equal parts of the stream; () for 1 throughout.
     count_range: least and most of the one category that a count stream is asked about, drawn log-uniformly whatever
         the length of the stream; None leaves the house its own rates.
+    count_of: categories that a count stream may be asked about, one of those that it shows; () for the countable ones.
+        A memory can count no better than its eyes tell things apart.
     facts: appearances of needles in a recall stream; of these, four of one needle are asked about.
 
     Raises UserError for values that do not exist, or do not go together.
@@ -50,6 +53,7 @@ class Controls:
     pan: str = "natural"
     rate: tuple[float, ...] = ()
     count_range: tuple[int, int] | None = None
+    count_of: tuple[str, ...] = ()
     facts: int = FEWEST_FACTS
 
     def __post_init__(self) -> None:
@@ -71,6 +75,11 @@ class Controls:
             raise UserError(f"rate must be factors of 0 to {MOST_TIMES:g}; got {self.rate}")
         if self.count_range and not 1 <= self.count_range[0] <= self.count_range[1] <= MOST_COUNT:
             raise UserError(f"count_range must be 1 to {MOST_COUNT}, the smaller first; got {self.count_range}")
+        unknown = [category for category in self.count_of if category not in CATEGORIES]
+        if unknown:
+            raise UserError(f"count_of must be among {', '.join(CATEGORIES)}; got {', '.join(unknown)}")
+        if self.count_of and self.count_range:
+            raise UserError("count_of and count_range exclude each other: a range crowds the rooms with small things")
         if self.revisit and self.revisit_order == "shuffle" and self.transition == "walk":
             raise UserError("a shuffled order needs the transition cut or fade: rooms far apart share no door")
 

@@ -84,15 +84,16 @@ def count_question(truth: Truth, category: str, t_s: float, kind: str = "vsc") -
 
 
 def counted_category(truth: Truth) -> str:
-    """The category that a count stream is asked about: a countable one that is there, drawn from the seed.
+    """The category that a count stream is asked about: a countable one (or one of those that its controls name) that is
+    there, drawn from the seed.
 
     UserError where the stream is so short that it shows none.
     """
     if truth.controls.count_range is not None:
         return crowd_category(truth.split, truth.seed)
-    present = [c for c in COUNTABLE if truth.counted(c, truth.duration_s)]
+    present = [c for c in truth.controls.count_of or COUNTABLE if truth.counted(c, truth.duration_s)]
     if not present:
-        raise UserError(f"no countable object is seen in the {truth.duration_s:g} s of seed {truth.seed}")
+        raise UserError(f"none of the objects to be counted is seen in the {truth.duration_s:g} s of seed {truth.seed}")
     return present[int(random_stream(truth.split, truth.seed, QUESTION, 1).integers(len(present)))]
 
 

@@ -96,7 +96,7 @@ def test_count_questions_of_a_stream(truth: Truth) -> None:
 
 def test_nothing_to_count_is_a_clear_error(truth: Truth) -> None:
     empty = replace(truth, objects=tuple(replace(item, counted_s=None) for item in truth.objects))
-    with pytest.raises(UserError, match="no countable object is seen"):
+    with pytest.raises(UserError, match="none of the objects to be counted is seen"):
         counted_category(empty)
     with pytest.raises(ValueError, match="needs as many seconds"):
         query_times(replace(truth, frames=truth.frames[:9]))
