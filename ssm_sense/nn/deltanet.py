@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssm_sense.nn.episode import SpacePool
+from ssm_sense.nn.event_pool import EventPool
 from ssm_sense.state import State
 
 
@@ -88,9 +88,9 @@ def _over(flags: Tensor, memory: Tensor) -> Tensor:
 class DeltaEpisode(nn.Module):
     """What is left of every event so far, as associations in matrices of fixed size that are never reset.
 
-    In the place of `nn.episode.Episode`, with the same input: at a boundary the event that ended is written as its
-    last frame left it, pooled over space; between boundaries all is held to the bit. Each pooled token has matrices
-    of its own. A layer takes 4·P·H·K² bytes: with H = 4 and K = 32 as many as an `Episode` layer of D = 128.
+    In the place of `nn.episode.Episode`, with the same input: at a boundary the event that ended is written, pooled
+    by attention (`EventPool`), and between boundaries the matrices are held to the bit. Each pooled token has
+    matrices of its own. A layer takes 4·P·H·K² bytes: with H = 4 and K = 32 as many as an `Episode` layer of D = 128.
 
     Args:
         width: D.
@@ -107,39 +107,44 @@ class DeltaEpisode(nn.Module):
                 f"{tokens}, {layers}, {heads} and {head_width}"
             )
         self.width, self.tokens, self.heads, self.head_width = width, tokens, heads, head_width
-        self.pool = SpacePool(width, tokens)
+        self.pool = EventPool(width, tokens)
         self.layers = nn.ModuleList(GatedDelta(width, heads, head_width) for _ in range(layers))
         self.norm = nn.RMSNorm(width)
 
     def initial_state(self, streams: int) -> State:
-        """``last`` (B, P, D), the pooled output of the newest frame, and ``i.memory`` (B, P, H, K, K) per layer."""
-        blank = self.pool.queries.new_zeros
+        """``pool``, the event in progress (`EventPool`), and ``i.memory`` (B, P, H, K, K) per layer."""
         shape = (streams, self.tokens, self.heads, self.head_width, self.head_width)
-        parts = {f"{i}.memory": blank(shape, dtype=torch.float32) for i in range(len(self.layers))}
-        return State({**parts, "last": blank(streams, self.tokens, self.width)})
+        blank = self.norm.weight.new_zeros(shape, dtype=torch.float32)
+        parts: dict[str, State | Tensor] = {f"{i}.memory": blank for i in range(len(self.layers))}
+        return State.join({"pool": self.pool.initial_state(streams), **parts})
 
     def forward(self, u_BTSD: Tensor, boundary_BT: Tensor, state: State, surprise_BT: Tensor | None = None) -> State:
-        """Advance over T frames: write the event before each boundary, hold the state everywhere else.
+        """Advance over T frames: write the event before each boundary, hold the matrices everywhere else.
 
         surprise_BT: of the frames; the rule needs none, for it writes every event alike.
         """
-        pooled = self.pool(u_BTSD)
-        ended = torch.cat([state["last"].unsqueeze(1), pooled[:, :-1]], dim=1)
+        pooled, pool = self.pool(u_BTSD, boundary_BT, state.sub("pool"))
+        ended = torch.cat([state["pool.last"].unsqueeze(1), pooled[:, :-1]], dim=1)
         for t in boundary_BT.any(0).nonzero().squeeze(1).tolist():
             state = self._write(ended[:, t], boundary_BT[:, t], state)
-        return state.replace(last=pooled[:, -1])
+        return state.replace(**{f"pool.{name}": tensor for name, tensor in pool.items()})
 
     def flush(self, state: State) -> State:
         """A copy of the state into which the event in progress is written as if it ended now."""
-        return self._write(state["last"], state["last"].new_ones(state["last"].shape[0]), state)
+        last = state["pool.last"]
+        return self._write(last, last.new_ones(last.shape[0]), state)
 
     def alone(self, state: State) -> State:
         """A copy that remembers no event but the one in progress."""
-        return self.initial_state(state["last"].shape[0]).replace(last=state["last"])
+        blank = self.initial_state(state["pool.last"].shape[0])
+        return blank.replace(**{name: tensor for name, tensor in state.items() if name.startswith("pool.")})
 
     def read(self, state: State, probes_RD: Tensor) -> Tensor:
-        """What R learned probes read from the state, each by one step with gate 0: (B, R, P, D)."""
-        streams, probes = state["last"].shape[0], probes_RD.shape[0]
+        """What R learned probes read from the state, each by one step with gate 0: (B, R, P, D).
+
+        What is found has a norm of its own, so it is as loud in matrices that have only begun to be written.
+        """
+        streams, probes = state["pool.last"].shape[0], probes_RD.shape[0]
         y = probes_RD[None, :, None].expand(streams, probes, self.tokens, self.width)
         for i, layer in enumerate(self.layers):
             y, _ = layer(y, state[f"{i}.memory"].unsqueeze(1))
