@@ -14,7 +14,7 @@ from ssm_sense import ops
 from ssm_sense.data.world.dense import GROUPS
 from ssm_sense.lit.data import StreamBatch, TrainingData
 from ssm_sense.lit.parts import train_only
-from ssm_sense.lit.ranks import follow_together, totals
+from ssm_sense.lit.ranks import follow_together, shares, totals
 from ssm_sense.lit.start import start_from
 from ssm_sense.memory.answering import AnsweringModel
 from ssm_sense.nn.reader import LinearReader
@@ -145,11 +145,19 @@ class StreamModule(L.LightningModule):
         losses["loss"] = losses["loss"] + (batch.weight - 1) * losses["answer"]
         losses["answer"] = batch.weight * losses["answer"]
         if self.reader is not None and readout is not None and batch.truth is not None:
-            read = self.reader.losses(readout, batch.truth)
+            read = self._weighed(self.reader.losses(readout, batch.truth), batch.truth)
             losses["reader"] = self.reader.loss(read)
             losses["loss"] = losses["loss"] + self.reader_weight * losses["reader"]
             losses.update({f"reader_{group.name}": loss for group, loss in zip(GROUPS, read, strict=True)})
         return losses, per_query
+
+    def _weighed(self, read: list[Tensor], truth: Tensor) -> list[Tensor]:
+        """The reader's losses, of which likewise a mean over processes is that of the whole batch."""
+        if self._ranks == 1:
+            return read
+        answers = truth.split([group.questions for group in GROUPS], dim=-1)
+        known = torch.stack([(part >= 0).sum() for part in answers])
+        return list(torch.stack(read) * shares(known))
 
     def on_train_batch_end(self, outputs: Any, batch: StreamBatch, batch_idx: int) -> None:
         """Log the throughput."""

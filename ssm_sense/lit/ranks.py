@@ -30,6 +30,13 @@ def _together(follow: Callable[[Tensor], None]) -> Callable[[Tensor], None]:
     return follow_all
 
 
+def shares(own: Tensor) -> Tensor:
+    """By which to multiply means over so many items, that a mean over processes is that over the items of all."""
+    everyones = own.clone()
+    dist.all_reduce(everyones)
+    return own * dist.get_world_size() / everyones.clamp_min(1)
+
+
 def totals(own: dict[str, tuple[float, int]]) -> dict[str, float]:
     """Means from (sum, number) by name, over all processes; not all of them need to have every name."""
     gathered: list[Any] = [own]
