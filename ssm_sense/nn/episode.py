@@ -11,25 +11,6 @@ from ssm_sense.nn.temporal import READ_GAIN
 from ssm_sense.state import State
 
 
-class SpacePool(nn.Module):
-    """P learned queries attend over the S places of a frame, for a place on the retina is not a place in the world.
-
-    Args:
-        width: D.
-        tokens: P.
-    """
-
-    def __init__(self, width: int, tokens: int) -> None:
-        super().__init__()
-        self.queries = nn.Parameter(torch.randn(tokens, width) * width**-0.5)
-        self.value = nn.Linear(width, width)
-
-    def forward(self, u: Tensor) -> Tensor:
-        """(..., S, D) to (..., P, D)."""
-        weights = torch.softmax(self.queries @ u.transpose(-1, -2) * u.shape[-1] ** -0.5, dim=-1)
-        return weights @ self.value(u)
-
-
 class EpisodeBlock(nn.Module):
     """x + Mamba over events after a norm; no convolution, whose history would shift between events.
 

@@ -52,7 +52,7 @@ class EventPool(nn.Module):
         weight = torch.exp(_BOUND * torch.tanh(self.score(u_BTSD) / _BOUND)).unflatten(-1, (self.tokens, self.heads))
         value = self.value(u_BTSD).unflatten(-1, (self.tokens, self.heads, -1))
         numerator = (weight.unsqueeze(-1) * value).sum(2).flatten(2)
-        x = torch.cat([numerator, weight.sum(2).flatten(2)], dim=-1)
+        x = torch.cat([numerator, weight.sum(2).flatten(2)], dim=-1).float()
         # A sum over time that a boundary clears is the recurrence with A = 0 and all else 1.
         one, keep = x.new_ones(*x.shape[:2], 1), (~boundary_BT).to(x.dtype)
         zero = x.new_zeros(x.shape[-1], 1)
