@@ -24,7 +24,11 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     configs.mkdir()
     for policy in demo.POLICIES:
         text = (ROOT / "configs" / "tiny" / f"{policy}.yaml").read_text()
-        for long, short in (("frames: 96", "frames: 18"), ("batch_size: 8", "batch_size: 2")):
+        for long, short in (
+            ("frames: 96", "frames: 18"),
+            ("batch_size: 8", "batch_size: 2"),
+            ("every_n_train_steps: 50", "every_n_train_steps: 1"),
+        ):
             assert long in text
             text = text.replace(long, short)
         text = text.replace("    - class_path: lightning.pytorch.callbacks.RichProgressBar\n", "")
@@ -39,6 +43,9 @@ def test_it_leaves_a_report_and_reuses_what_is_there(small: list[str], tmp_path:
     def fit(argv: list[str]) -> int:
         fitted.append(argv)
         if len(fitted) == 2:
+            real(
+                [argument.replace("max_steps=2", "max_steps=1") for argument in argv] + [f"--folder={tmp_path / 'cut'}"]
+            )
             raise KeyboardInterrupt
         return real(argv)
 
@@ -48,6 +55,7 @@ def test_it_leaves_a_report_and_reuses_what_is_there(small: list[str], tmp_path:
     trained = (out / "model" / "model.safetensors").stat().st_mtime_ns
     assert demo.main(small) == 0
     assert len(fitted) == 4, "expected ours, an interruption, and then the two rivals alone"
+    assert [any(argument.startswith("--ckpt_path=") for argument in argv) for argv in fitted] == [0, 0, 1, 0]
     assert (out / "model" / "model.safetensors").stat().st_mtime_ns == trained
     rows = [json.loads(line) for line in (out / "rows" / "rows.jsonl").open()]
     assert {row["policy"] for row in rows} == {*demo.POLICIES, "ours_per_event", "nosense"}
