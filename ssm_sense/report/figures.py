@@ -142,7 +142,10 @@ def cost(tracks: Sequence[Track], policy_of: Callable[[str], str], palette: Pale
     for panel in (left, right):
         panel.set(xlabel=f"time in the stream ({unit})", xlim=(0, longest / scale))
         panel.grid(axis="y", color=RULE, linewidth=0.5, alpha=0.6)
-    handles, labels = (left if left.lines else right).get_legend_handles_labels()
+    shown = {
+        label: line for panel in (left, right) for line, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    labels, handles = [p for p in present if p in shown], [shown[p] for p in present if p in shown]
     ncols = max(1, int(width_in / (0.6 + 0.08 * max(map(len, labels)))))
     figure.legend(handles, labels, loc="outside upper left", ncols=ncols, frameon=False, handlelength=1.6)
     return figure
