@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssm_sense.data.world.names import CATEGORIES, COUNTED, NEEDLES, ROOM_KINDS
+from ssm_sense.data.world.names import CATEGORIES, COUNTABLE, NEEDLES, ROOM_KINDS
 from ssm_sense.data.world.truth import Truth
 
 MOST = 31
@@ -33,8 +33,8 @@ GROUPS = (
     Group("visible", len(CATEGORIES), 2, 4.0),
     Group("seen_here", len(CATEGORIES), 2, 4.0),
     Group("seen_so_far", len(CATEGORIES), 2, 4.0),
-    Group("count_here", len(COUNTED), MOST + 1, 2.0),
-    Group("count_so_far", len(COUNTED), MOST + 1, 2.0),
+    Group("count_here", len(COUNTABLE), MOST + 1, 2.0),
+    Group("count_so_far", len(COUNTABLE), MOST + 1, 2.0),
     Group("needle_room", len(NEEDLES), len(ROOM_KINDS), 0.5),
     Group("needle_beside", len(NEEDLES), len(CATEGORIES), 0.5),
 )
@@ -89,9 +89,9 @@ def _counted(truth: Truth, answers: dict[str, np.ndarray]) -> None:
     rooms = np.array([frame.room for frame in truth.frames])
     answers["count_here"][:], answers["count_so_far"][:] = 0, 0
     for thing in truth.objects:
-        if thing.counted_s is None or thing.category not in COUNTED:
+        if thing.counted_s is None or thing.category not in COUNTABLE:
             continue
-        place, counts = COUNTED.index(thing.category), times + 1e-6 >= thing.counted_s
+        place, counts = COUNTABLE.index(thing.category), times + 1e-6 >= thing.counted_s
         answers["count_so_far"][counts, place] += 1
         answers["count_here"][counts & (rooms == thing.room), place] += 1
     for name in ("count_here", "count_so_far"):

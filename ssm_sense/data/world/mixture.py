@@ -10,7 +10,7 @@ import numpy as np
 
 from ssm_sense.data.clip import Question
 from ssm_sense.data.world.captions import CAPTION_WORDS
-from ssm_sense.data.world.names import CATEGORIES, COLOURS, COUNTED, LANDMARKS, NEEDLES, ROOM_KINDS
+from ssm_sense.data.world.names import CATEGORIES, COLOURS, COUNTABLE, LANDMARKS, NEEDLES, ROOM_KINDS
 from ssm_sense.data.world.questions import LETTERS, count_question, order_question, told_apart
 from ssm_sense.data.world.truth import NeedleTruth, Truth
 
@@ -88,7 +88,7 @@ def _seen_here(truth: Truth, frame: int, rng: np.random.Generator) -> Question |
 
 def _count_here(truth: Truth, frame: int, rng: np.random.Generator) -> Question:
     t_s, room = _at(truth, frame), truth.frames[frame].room
-    counts = {c: sum(item.room == room for item in truth.counted(c, t_s)) for c in COUNTED}
+    counts = {c: sum(item.room == room for item in truth.counted(c, t_s)) for c in COUNTABLE}
     category = _some_or_none(rng, counts)
     text = f"How many different {category}(s) are in this room so far?"
     return Question(text, str(counts[category]), t_s, "count_here")
@@ -104,7 +104,7 @@ def _some_or_none(rng: np.random.Generator, counts: dict[str, int]) -> str:
 
 def _count_so_far(truth: Truth, frame: int, rng: np.random.Generator) -> Question:
     t_s = _at(truth, frame)
-    category = _some_or_none(rng, {c: len(truth.counted(c, t_s)) for c in COUNTED})
+    category = _some_or_none(rng, {c: len(truth.counted(c, t_s)) for c in COUNTABLE})
     return count_question(truth, category, t_s, "count_so_far")
 
 

@@ -59,9 +59,6 @@ LANDMARKS = (
     "fireplace",
 )
 
-COUNTED = (*COUNTABLE, "bookshelf", "rug", "window")
-"""What counting questions ask about: small things of which a room holds several, and what most rooms have."""
-
 CATEGORIES = (*COUNTABLE, *LANDMARKS, "window", "clock", "mirror")
 
 NEEDLES = ("yellow creature", "giant duck", "blue robot", "green alien", "snowman")

@@ -8,7 +8,7 @@ import pytest
 
 from ssm_sense.data.world.dense import GROUPS, MOST, UNKNOWN, dense_truth
 from ssm_sense.data.world.mixture import mixture
-from ssm_sense.data.world.names import CATEGORIES, COUNTED, NEEDLES, ROOM_KINDS
+from ssm_sense.data.world.names import CATEGORIES, COUNTABLE, NEEDLES, ROOM_KINDS
 from ssm_sense.data.world.truth import Truth
 from ssm_sense.tiny.sketch import draw_sketch
 
@@ -29,7 +29,7 @@ def in_words(answers: dict[str, np.ndarray], frame: int, prompt: str) -> str | N
             return {1: "yes", 0: "no"}.get(int(answers[name][frame, CATEGORIES.index(category)]))
     if found := re.search(r"How many different (.+)\(s\) are (in this room|there)", prompt):
         name = "count_here" if found[2] == "in this room" else "count_so_far"
-        return str(answers[name][frame, COUNTED.index(found[1])])
+        return str(answers[name][frame, COUNTABLE.index(found[1])])
     if prompt.startswith("Which room is this?"):
         return ROOM_KINDS[answers["room_now"][frame, 0]]
     if prompt.startswith("Which room were we in before this one?"):
