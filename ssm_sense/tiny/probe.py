@@ -1,6 +1,12 @@
-"""What a SigLIP knows of pictures it was not trained on: by its texts, and by a linear probe of its patches."""
+"""What a SigLIP knows of pictures it was not trained on: by its texts, and by a linear probe of its patches.
 
+`python -m ssm_sense.tiny.probe` prints how well the shipped one tells each thing, in houses of the validation split.
+"""
+
+import argparse
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssm_sense.data.world.names import NEEDLES, ROOM_KINDS
-from ssm_sense.tiny.corpus import Pictures
+from ssm_sense.tiny import folder
+from ssm_sense.tiny.corpus import PER_ROOM, Pictures, read_corpus, render_corpus
 from ssm_sense.tiny.statements import TEXTS, THINGS
 from ssm_sense.vision import SiglipTextTower, SiglipTower
 
@@ -66,6 +73,16 @@ def probe_texts(tower: SiglipTextTower, held_out: Pictures) -> dict[str, float]:
     }
 
 
+def precision_of_things(tower: SiglipTextTower, held_out: Pictures) -> dict[str, float]:
+    """Zero-shot average precision of each thing in pictures, best first; what is seen too rarely is left out."""
+    scores = encode(tower, held_out.images)[:, 0] @ tower.embed_texts(TEXTS[: len(THINGS)]).T
+    seen = pixels_of_pictures(torch.from_numpy(held_out.cells)) >= SEEN_PIXELS
+    found = {
+        name: average_precision(scores[:, i], seen[:, i]) for i, name in enumerate(THINGS) if seen[:, i].sum() >= FEWEST
+    }
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
 def _mean_precision(title: str, scores: Tensor, truth: Tensor) -> dict[str, float]:
     """Of all things, and of needles among them; scores and truth (n, K)."""
     numbers = {}
@@ -108,3 +125,23 @@ def probe_patches(tower: SiglipTower, train: Pictures, held_out: Pictures) -> di
         "probe_room_chance": float((room_new == room.bincount().argmax()).double().mean()),
         **_mean_precision("probe_", logits[:, len(ROOM_KINDS) :], seen_new),
     }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print each thing's average precision."""
+    parser = argparse.ArgumentParser(prog="python -m ssm_sense.tiny.probe", description=__doc__)
+    parser.add_argument("--siglip", type=Path, default=folder() / "siglip", help="default: the one that ships")
+    parser.add_argument("--houses", type=int, default=12, help="of 12 rooms each; default: %(default)s")
+    parser.add_argument("--per-room", type=int, default=PER_ROOM, help="pictures of each room; default: %(default)s")
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as corpus:
+        for _ in render_corpus(Path(corpus), "val", args.houses, args.per_room, 1):
+            pass
+        held_out = read_corpus(Path(corpus), "val", args.houses, args.per_room)
+    for name, precision in precision_of_things(SiglipTextTower(str(args.siglip)).load(), held_out).items():
+        print(f"{name:16} {precision:.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
