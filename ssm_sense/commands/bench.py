@@ -2,7 +2,8 @@
 
 `ssm-sense bench ops` times the recurrence and writes ops.json, every number with what is needed to get it again, and
 ops.md, a table to read; with `--device cuda`, ops-cuda.json and ops-cuda.md. `ssm-sense bench data` is
-`ssm-sense data bench`: rendering, decoding and encoding.
+`ssm-sense data bench`: rendering, decoding and encoding. `ssm-sense bench cost` measures a frame and an answer at real
+size, with random weights.
 """
 
 import argparse
@@ -26,8 +27,12 @@ def main(argv: list[str]) -> int:
         from ssm_sense.commands import data
 
         return data.main(["bench", *argv[1:]])
+    if argv[:1] == ["cost"]:
+        from ssm_sense.commands import bench_cost
+
+        return bench_cost.main(argv[1:])
     parser = argparse.ArgumentParser(prog="ssm-sense bench", description=__doc__)
-    parser.add_argument("what", choices=["ops", "data"], help="ops: the selective scan; data: video and features")
+    parser.add_argument("what", choices=["ops", "data", "cost"], help="the selective scan; video; memory at real size")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder of the two files")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="sizes are fixed on cuda")
     parser.add_argument("--rounds", type=int, default=7, help="rounds in which every contender runs once")
@@ -47,22 +52,11 @@ def main(argv: list[str]) -> int:
 
     import torch
 
-    from ssm_sense.evaluate.run import commit_of
-    from ssm_sense.ops import backend
-
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    conditions = {
-        "command": " ".join(["ssm-sense", "bench", *argv]),
-        "commit": commit_of(Path(__file__)),
-        "backend": backend(args.device),
-        "device": f"{_processor()}, {os.cpu_count()} cores",
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "load_before": _load(),
-    }
+    conditions = machine(argv, args.device)
     found, more = _on_cuda(args) if args.device == "cuda" else _on_cpu(args)
-    conditions |= {**more, "load_after": _load()}
+    conditions |= {**more, "load_after": load()}
     name = "ops" if args.device == "cpu" else f"ops-{args.device}"
     args.out.mkdir(parents=True, exist_ok=True)
     rows = [comparison.row() for comparison in found]
@@ -73,6 +67,25 @@ def main(argv: list[str]) -> int:
     if args.device == "cpu" and not any("mambapy" in str(row["rival"]) for row in rows):
         print('mambapy is not installed, so it is missing above: pip install "ssm-sense[bench]"', file=sys.stderr)
     return 0
+
+
+def machine(argv: list[str], device: str) -> dict[str, object]:
+    """What a benchmark's numbers were measured on: command (``argv`` follows `ssm-sense bench`), code, machine."""
+    import torch
+
+    from ssm_sense.evaluate.run import commit_of, describe_device
+    from ssm_sense.ops import backend
+
+    where = f"{_processor()}, {os.cpu_count()} cores"
+    return {
+        "command": " ".join(["ssm-sense", "bench", *argv]),
+        "commit": commit_of(Path(__file__)),
+        "backend": backend(device),
+        "device": where if device == "cpu" else f"{describe_device(torch.device(device))}, {where}",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "load_before": load(),
+    }
 
 
 def _on_cpu(args: argparse.Namespace) -> "tuple[list[Comparison], dict[str, object]]":
@@ -112,7 +125,7 @@ def _table(conditions: Mapping[str, object], rows: list[dict[str, object]]) -> s
     return "\n".join(lines) + "\n"
 
 
-def _load() -> float | None:
+def load() -> float | None:
     """Processes that wanted a core over the last minute; above the number of cores, absolute times mean little."""
     return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
 

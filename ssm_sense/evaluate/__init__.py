@@ -6,6 +6,7 @@ watch      evaluate: the pass itself
 cost       peak memory, multiplications of a frame
 workers    the same in several processes
 calibrate  τ and the gate's centre, picked in the closed loop
+real_size  what memory costs at real size, on towers of `random_weights`
 audit      how far one comes who never looks, by the blind answerers of `answerers`
 """
 
