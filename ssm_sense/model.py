@@ -52,7 +52,8 @@ class SsmSense(AnsweringModel):
         language: the language model that answers.
         language_width: Q of that language model, stated here because its weights are loaded later.
         event_probes, episode_probes: R of each read-out.
-        frame_side: the newest frame is seen as frame_side² tokens.
+        frame_side: the newest frame is seen as frame_side² tokens, averaged after they were connected, so that what one
+            place shows is told before it is mixed with its neighbours.
         window: frames solved together by the fixed point.
         rescans: cap on its iterations; streams above the tolerance by then are solved frame by frame, and with 0 all
             are, which is exact and, for small models on a CPU, also the fastest.
@@ -90,9 +91,9 @@ class SsmSense(AnsweringModel):
         self.source = source
         self.event_connector = Connector(encoder.width, language_width, event_probes)
         self.episode_connector = Connector(episode.width, language_width, episode_probes * episode.tokens)
-        places = min(encoder.places, frame_side**2)
-        self.frame_connector = Connector(vision_width, language_width, places)
-        self.readout_width = language_width * (event_probes + episode_probes * episode.tokens + places)
+        self.frame_connector = Connector(vision_width, language_width, encoder.places)
+        frame_tokens = min(encoder.places, frame_side**2)
+        self.readout_width = language_width * (event_probes + episode_probes * episode.tokens + frame_tokens)
 
     def initial_state(self, streams: int) -> State:
         """The state of B streams that have seen nothing."""
@@ -225,7 +226,7 @@ class SsmSense(AnsweringModel):
             [
                 self.episode_connector(episode.flatten(1, 2)),
                 self.event_connector(event.mean(2)),
-                self.frame_connector(pool_places(state["latest"], self.frame_side)),
+                pool_places(self.frame_connector(state["latest"]), self.frame_side),
             ],
             dim=1,
         )

@@ -46,11 +46,11 @@ class SlidingWindow(AnsweringModel):
             raise ValueError(f"window: expected at least 1 frame, got {window}")
         self.window, self.frame_side = window, frame_side
         self.frame_tokens = min(frame_side**2, places)
-        self.connector = Connector(vision_width, language_width, self.frame_tokens)
+        self.connector = Connector(vision_width, language_width, places)
 
     def embed(self, latents: Tensor) -> Tensor:
         """Latents (..., S, V) to frame tokens (..., F, Q)."""
-        return self.connector(pool_places(self.scale(latents), self.frame_side))
+        return pool_places(self.connector(self.scale(latents)), self.frame_side)
 
     def losses(
         self, latents_BTSV: Tensor, seconds_BT: Tensor, queries: Sequence[Query], events_BT: Tensor | None = None

@@ -73,17 +73,16 @@ class Storm(AnsweringModel):
             raise ValueError(f"expected pool_frames and frames of at least 1, got {pool_frames} and {frames}")
         self.frame_side, self.pool_frames, self.frames = frame_side, pool_frames, frames
         self.frame_tokens = min(frame_side**2, places)
-        self.connector = Connector(vision_width, language_width, self.frame_tokens)
+        self.connector = Connector(vision_width, language_width, places)
         self.blocks = nn.ModuleList(BothWays(language_width, state_size) for _ in range(layers))
 
     def held(self, latents: Tensor) -> Tensor:
-        """What has to be held of latents (..., S, V): (..., F, V)."""
-        return pool_places(self.scale(latents), self.frame_side)
+        """What has to be held of latents (..., S, V): (..., F, Q)."""
+        return pool_places(self.connector(self.scale(latents)), self.frame_side)
 
-    def tokens(self, held_BTFV: Tensor) -> Tensor:
+    def tokens(self, held_BTFQ: Tensor) -> Tensor:
         """Whole clips to what the language model sees of them: (B, P, Q), P = ⌈T / pool_frames⌉ · F."""
-        held_BTFV = held_BTFV[:, sample(held_BTFV.shape[1], self.frames)]
-        x = self.connector(held_BTFV).flatten(1, 2)
+        x = held_BTFQ[:, sample(held_BTFQ.shape[1], self.frames)].flatten(1, 2)
         for block in self.blocks:
             x = block(x)
         groups = x.unflatten(1, (-1, self.frame_tokens)).split(self.pool_frames, dim=1)
@@ -147,14 +146,14 @@ class StormMemory:
         return answer(language, tokens, prompt, options)
 
     def state_dict(self) -> Mapping[str, Tensor]:
-        """``frames`` (n, F, V)."""
-        width = len(self.model.scale.mean)
+        """``frames`` (n, F, Q)."""
+        width = self.model.language_width
         empty = self.model.scale.mean.new_zeros(0, self.model.frame_tokens, width)
         return {"frames": torch.stack(self.frames) if self.frames else empty}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a saved state; raises ValueError for one of another policy or vision tower."""
-        expected = (self.model.frame_tokens, len(self.model.scale.mean))
+        """Go on from a saved state; raises ValueError for one of another policy or model."""
+        expected = (self.model.frame_tokens, self.model.language_width)
         found = {name: tuple(tensor.shape) for name, tensor in state.items()}
         if found.keys() != {"frames"} or found["frames"][1:] != expected:
             raise ValueError(f"expected frames (n, {expected[0]}, {expected[1]}), got {found}")
@@ -162,7 +161,7 @@ class StormMemory:
 
     @property
     def nbytes(self) -> int:
-        """4·F·V a frame."""
+        """4·F·Q a frame."""
         return sum(frame.nbytes for frame in self.frames)
 
 

@@ -46,11 +46,11 @@ def test_both_ways_is_one_way_plus_its_mirror_image() -> None:
 def test_frames_are_averaged_by_fours_after_mixing(make, latents) -> None:
     model = make(layers=0)
     held = model.held(latents[:10])[None]
-    frames = model.connector(held)[0]
+    frames = held[0]
     want = torch.cat([frames[:4].mean(0), frames[4:8].mean(0), frames[8:].mean(0)])
     torch.testing.assert_close(model.tokens(held)[0], want)
     few = make(layers=0, frames=4, pool_frames=2)
-    frames = few.connector(few.held(latents[[0, 3, 6, 9]]))
+    frames = few.held(latents[[0, 3, 6, 9]])
     torch.testing.assert_close(few.tokens(held)[0], torch.cat([frames[:2].mean(0), frames[2:].mean(0)]))
 
 
@@ -83,10 +83,10 @@ def test_every_part_learns(make, latents, checks) -> None:
 def test_bytes_and_what_every_policy_must_do(make, latents, checks) -> None:
     model = make()
     memory = StormMemory(model)
-    assert checks.watch(memory, latents) == [n * 4 * 4 * 12 for n in range(1, 41)]
+    assert checks.watch(memory, latents) == [n * 4 * 4 * 32 for n in range(1, 41)]
     assert not memory.causal
     checks.contract(model.memory, latents[:12], 7)
-    with pytest.raises(ValueError, match=r"expected frames \(n, 4, 12\)"):
-        memory.load_state_dict({"frames": torch.zeros(3, 9, 12)})
+    with pytest.raises(ValueError, match=r"expected frames \(n, 4, 32\)"):
+        memory.load_state_dict({"frames": torch.zeros(3, 9, 32)})
     with pytest.raises(ValueError, match="pool_frames and frames of at least 1"):
         make(frames=0)
