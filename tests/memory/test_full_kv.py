@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ssm_sense.memory.full_kv import FullKV
-from ssm_sense.memory.kv_cache import token_bytes
+from ssm_sense.memory.full_kv import FullKV, GrowingLayer
+from ssm_sense.memory.kv_cache import fork, keys_and_values, token_bytes
 
 
 @torch.no_grad()
@@ -23,3 +23,23 @@ def test_what_every_policy_must_do(frame_tokens, latents, checks) -> None:
     checks.contract(lambda: FullKV(model), latents[:12], 7)
     with pytest.raises(ValueError, match=r"got 0\.keys"):
         FullKV(model).load_state_dict({"0.keys": torch.ones(1)})
+
+
+def test_layers_grow_in_place_and_their_copies_apart(frame_tokens, latents, checks) -> None:
+    memory = FullKV(frame_tokens())
+    checks.watch(memory, latents[:3])
+    before = [tensor.clone() for pair in keys_and_values(memory.cache) for tensor in pair]
+    one, other = fork(memory.cache), fork(memory.cache)
+    new = torch.ones_like(before[0][:, :, :2])
+    for cache in (one, other):
+        assert cache.layers[0].update(new, new)[0].shape[2] == 3 * 4 + 2
+    assert all(torch.equal(old, now) for old, now in zip(before, sum(keys_and_values(memory.cache), ()), strict=True))
+    place = memory.cache.layers[0].keys.data_ptr()
+    checks.watch(memory, latents[3:5], 3)
+    assert memory.cache.layers[0].keys.data_ptr() == place
+    layer = GrowingLayer()
+    for n in (1, 1100, 5):
+        layer.update(torch.full((1, 2, n, 4), float(n)), torch.full((1, 2, n, 4), -float(n)))
+    assert (
+        layer.keys[0, 0, :, 0].tolist() == (-layer.values[0, 1, :, 3]).tolist() == [1.0] + [1100.0] * 1100 + [5.0] * 5
+    )
