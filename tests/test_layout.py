@@ -35,6 +35,8 @@ MAY_IMPORT = {
     "boundaries": BASE | {"nn", "metrics"},
     "evaluate": MODELS | {"stream", "data", "metrics"},
     "report": {"errors", "metrics", "report"},
+    # Cells run in processes of their own, so nothing that they run is imported.
+    "sweep": {"errors", "ops", "metrics", "report", "sweep"},
     "lit": MODELS | {"data", "metrics", "stream", "folder", "lit"},
 }
 """Part of the package to the other parts it may import; `cli` and `commands` are not listed and may import anything."""

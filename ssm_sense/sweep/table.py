@@ -1,0 +1,139 @@
+"""Means over seeds with their intervals, from the lines of rows.jsonl alone, as table.csv and table.md.
+
+The interval is Student's t over the seeds' own means, at 95%: it tells how far another seed may lie off, not another
+test set. It knows no bounds, so a share may reach above 1.
+"""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+from ssm_sense.errors import UserError
+from ssm_sense.metrics.interval import CONFIDENCE, student
+from ssm_sense.sweep.columns import Scalar
+from ssm_sense.sweep.plan import Plan
+from ssm_sense.sweep.rows import Line
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over `n` seeds, with the ends of its interval, nan for a single seed."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """One combination of the columns, and the mean of each metric in it; those never measured are not there."""
+
+    columns: Mapping[str, Scalar | None]
+    means: Mapping[str, Mean]
+
+
+def over_seeds(values: Sequence[float]) -> Mean:
+    """The mean of one number a seed, with Student's interval. Raises ValueError for none."""
+    if not values:
+        raise ValueError("expected at least one value, got none")
+    n, mean = len(values), fmean(values)
+    if n == 1:
+        return Mean(mean, math.nan, math.nan, 1)
+    half = student((1 + CONFIDENCE) / 2, n - 1) * stdev(values) / math.sqrt(n)
+    return Mean(mean, mean - half, mean + half, n)
+
+
+def summarise(plan: Plan, lines: Sequence[Line], columns: Sequence[str] | None = None) -> list[Group]:
+    """The groups of a sweep in the order of its lines, those that failed left out.
+
+    columns: those that tell groups apart, all of the grid and of `by` unless they are given. Whatever else one seed has
+    in a group, from several lines of a cell's result or from several cells, counts with its mean.
+    Raises UserError where a column of `by`, or every number of a metric that the figure names, is missing.
+    """
+    names = (*plan.columns, *plan.by) if columns is None else tuple(columns)
+    values: dict[tuple[Scalar | None, ...], dict[str, dict[int, list[float]]]] = {}
+    for line in lines:
+        if line["error"] is not None:
+            continue
+        for result in line["result"] if isinstance(line["result"], list) else [line["result"]]:
+            lacking = [name for name in plan.by if name not in result]
+            if lacking:
+                raise UserError(f"{line['cell']}: expected a column {lacking[0]!r} in the result, for 'by' names it")
+            point = {**line["grid"], **result}
+            key = tuple(point.get(name) for name in names)
+            of_group = values.setdefault(key, {})
+            for name, value in result.items():
+                if name not in plan.by and isinstance(value, int | float):
+                    of_group.setdefault(name, {}).setdefault(line["seed"], []).append(float(value))
+    groups = [
+        Group(
+            dict(zip(names, key, strict=True)),
+            {name: over_seeds([fmean(seed) for seed in seeds.values()]) for name, seeds in found.items()},
+        )
+        for key, found in values.items()
+    ]
+    known = list(dict.fromkeys(name for group in groups for name in group.means))
+    for name in plan.figure.y:
+        if groups and name not in known:
+            raise UserError(f"figure: y: expected a number of the result ({', '.join(known[:20])}), got {name!r}")
+    return groups
+
+
+def metrics_of(plan: Plan, groups: Sequence[Group]) -> list[str]:
+    """What the readable table shows: the figure's metrics, or else all."""
+    return list(plan.figure.y) or list(dict.fromkeys(name for group in groups for name in group.means))
+
+
+def write_csv(path: Path, plan: Plan, groups: Sequence[Group]) -> None:
+    """All means, a line each: the columns, metric, mean, low, high, seeds."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*plan.columns, *plan.by, "metric", "mean", "low", "high", "seeds"])
+        for group in groups:
+            for name, mean in group.means.items():
+                ends = ["" if math.isnan(end) else f"{end:.6g}" for end in (mean.low, mean.high)]
+                writer.writerow([*group.columns.values(), name, f"{mean.value:.6g}", *ends, mean.n])
+
+
+def markdown(plan: Plan, groups: Sequence[Group], lines: Sequence[Line]) -> str:
+    """The readable table, and below it how to read it, what is missing and which commits it comes from."""
+    metrics = metrics_of(plan, groups)
+    labels = [plan.figure.labels.get(name, name) for name in (*plan.columns, *plan.by, *metrics)]
+    table = ["| " + " | ".join(map(_cell, labels)) + " |", "|" + "---|" * len(labels)]
+    for group in groups:
+        shown = [_show(group.means.get(name)) for name in metrics]
+        table.append("| " + " | ".join(map(_cell, [*group.columns.values(), *shown])) + " |")
+    failed = [line for line in lines if line["error"] is not None]
+    missing = len(plan.cells) - len(lines)
+    seeds = sorted({mean.n for group in groups for mean in group.means.values()})
+    said = "between " + " and ".join(map(str, (seeds[0], seeds[-1]))) if len(seeds) > 1 else "".join(map(str, seeds))
+    notes = [f"Mean and, in brackets, {CONFIDENCE:.0%} interval by Student's t over seeds ({said or 'no'} of them)."]
+    if missing:
+        notes.append(f"{missing} of {len(plan.cells)} cells were not run.")
+    if failed:
+        notes.append(f"{len(failed)} of {len(plan.cells)} cells failed:")
+    commits = sorted({str(line.get("commit", "unknown")) for line in lines})
+    made = f"Made by `ssm-sense sweep {(plan.folder / 'sweep.yaml').as_posix()}`, rows of commit {', '.join(commits)}."
+    errors = [f"- `{line['cell']}`: {line['error'].splitlines()[0]}" for line in failed]
+    return "\n".join([*table, "", " ".join(notes), *([""] * bool(errors)), *errors, "", made]) + "\n"
+
+
+def short(value: float) -> str:
+    """Three figures, or all of a large number's whole ones: ".873" is written 0.873, 12345.6 as 12,346."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _show(mean: Mean | None) -> str:
+    if mean is None:
+        return ""
+    return short(mean.value) if math.isnan(mean.low) else f"{short(mean.value)} [{short(mean.low)}, {short(mean.high)}]"
+
+
+def _cell(value: object) -> str:
+    """A value as it stands in a Markdown table."""
+    text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,119 @@
+"""`ssm-sense sweep` from a file to a figure, over real commands, and after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ssm_sense.cli import INTERRUPTED_STATUS, main
+from ssm_sense.sweep.plan import read_plan
+
+SWEEP = """
+name: rendered
+run:
+  - world render --out {cell} --minutes {minutes} --size 32 --seed {seed} --workers 1
+grid:
+  minutes: [0.02, 0.05]
+seeds: [0]
+limit: {minutes: 2}
+result: "{cell}/index_0.02mins.json"
+figure: {x: minutes, y: duration_s}
+"""
+"""Two short videos, of which only the first writes the file that is looked for."""
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "videos").mkdir()
+    path = tmp_path / "videos" / "sweep.yaml"
+    path.write_text(SWEEP)
+    return path
+
+
+def lines(sweep: Path) -> list[dict]:
+    return [json.loads(line) for line in (sweep.parent / "rows.jsonl").read_text().splitlines()]
+
+
+def test_a_sweep_of_real_commands_gives_rows_table_and_figure(sweep: Path, capsys) -> None:
+    assert main(["sweep", str(sweep.parent)]) == 1
+    done, failed = lines(sweep)
+    assert done["error"] is None
+    assert done["result"] == [
+        {"video": "0.02mins/00000000.mp4", "truth": "0.02mins/00000000.json", "split": "train", "duration_s": 1.0}
+    ]
+    assert failed["result"] is None
+    assert "index_0.02mins.json: expected the commands of the cell to write it" in failed["error"]
+    files = ["rows.jsonl", "table.csv", "table.md", "duration_s.png", "duration_s.svg"]
+    assert capsys.readouterr().out.split() == [str(sweep.parent / name) for name in files]
+    assert "| 0.02 | 1 |" in (sweep.parent / "table.md").read_text()
+    table = (sweep.parent / "table.md").read_bytes()
+    (sweep.parent / "table.md").unlink()
+    assert main(["sweep", str(sweep), "--report"]) == 0
+    assert (sweep.parent / "table.md").read_bytes() == table
+    assert main(["sweep", str(sweep), "--only", "minutes=0.02"]) == 0
+    assert lines(sweep) == [done, failed]
+
+
+def test_a_dry_run_prints_what_would_be_run(sweep: Path, capsys) -> None:
+    sweep.write_text(sweep.read_text() + "prepare: [info]\n")
+    assert main(["sweep", str(sweep), "--dry-run", "--work", "scratch", "--limit", "1"]) == 0
+    head, title, command, tail = capsys.readouterr().out.splitlines()
+    assert (head, title, tail) == ("prepare: ssm-sense info", "minutes=0.02 seed=0", "1 of 2 cells, 1 to run")
+    assert command.startswith("    ssm-sense world render --out scratch/cells/0.02-0-")
+    assert os.listdir(sweep.parent) == ["sweep.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "minutes"], "--only: expected COLUMN=VALUE, got 'minutes'"),
+        (["--only", "minutes=1"], "--only minutes: expected some of 0.02, 0.05, got '1'"),
+        (["--workers", "0"], "--workers: expected more than 0, got 0"),
+        (["--gpus", "-1"], "--gpus: expected 0 or more, got -1"),
+        (["--report"], "rows.jsonl: expected a row of the sweep, found none"),
+    ],
+)
+def test_what_is_wrong_is_one_line(sweep: Path, arguments: list[str], message: str, capsys) -> None:
+    assert main(["sweep", str(sweep), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_rows_of_other_commands_are_mentioned_and_not_counted(sweep: Path, capsys) -> None:
+    row = {"cell": "old", "grid": {"minutes": 0.02}, "seed": 0, "result": {"duration_s": 99}, "error": None}
+    (sweep.parent / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    assert main(["sweep", str(sweep), "--report"]) == 2
+    ours = {**row, "cell": read_plan(sweep, {"world"}).cells[0].name, "result": {"duration_s": 1}}
+    (sweep.parent / "rows.jsonl").write_text(f"{json.dumps(row)}\n{json.dumps(ours)}\n")
+    assert main(["sweep", str(sweep), "--report"]) == 0
+    assert "1 rows are of commands that sweep.yaml no longer has" in capsys.readouterr().err
+    assert (sweep.parent / "table.csv").read_text().splitlines()[1:] == ["0.02,duration_s,1,,,1"]
+
+
+def test_an_interrupt_leaves_whole_rows_and_no_process(sweep: Path, capsys) -> None:
+    sweep.write_text(sweep.read_text().replace("[0.02, 0.05]", "[0.02, 30]"))
+    command = [sys.executable, "-m", "ssm_sense.cli", "sweep", str(sweep)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        end = time.monotonic() + 60
+        while not list(Path("runs/sweeps/rendered/cells").glob("30-*/30mins")):
+            assert time.monotonic() < end
+            assert process.poll() is None
+            time.sleep(0.05)
+        commands = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == INTERRUPTED_STATUS
+    _, running = psutil.wait_procs(commands, timeout=10)
+    assert (len(commands) > 0, running) == (True, [])
+    (finished,) = lines(sweep)
+    assert finished["grid"] == {"minutes": 0.02}
+    assert main(["sweep", str(sweep), "--only", "minutes=0.02"]) == 0
+    assert "1 cells, 1 of them finished before" in capsys.readouterr().err
+    assert lines(sweep) == [finished]

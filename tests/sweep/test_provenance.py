@@ -1,0 +1,43 @@
+"""A sweep's own rows and figures are no change of the code that made them."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ssm_sense.sweep.provenance import commit_of, provenance
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """One commit of code and of a sweep with a row."""
+    (tmp_path / "sweep").mkdir()
+    for name in ("code.py", "sweep/sweep.yaml", "sweep/rows.jsonl", "sweep/f1.png"):
+        (tmp_path / name).write_text("1")
+    for words in ("init -q", "add .", "-c user.name=a -c user.email=a@b commit -qm one"):
+        subprocess.run(["git", "-C", str(tmp_path), *words.split()], check=True)
+    return tmp_path
+
+
+def test_what_a_sweep_writes_is_no_change(repository: Path) -> None:
+    code, sweep = repository / "code.py", repository / "sweep"
+    clean = commit_of(code, sweep)
+    assert len(clean) == 40
+    for name in ("rows.jsonl", "f1.png"):
+        (sweep / name).write_text("2")
+    assert commit_of(code, sweep) == clean
+    assert commit_of(code, repository) == f"{clean}+changes"
+    (sweep / "sweep.yaml").write_text("2")
+    assert commit_of(code, sweep) == f"{clean}+changes"
+
+
+def test_what_is_not_tracked_is_unknown(repository: Path, tmp_path_factory) -> None:
+    (repository / "new.py").touch()
+    assert commit_of(repository / "new.py", repository) == "unknown"
+    assert commit_of(tmp_path_factory.mktemp("none") / "a.py", repository) == "unknown"
+
+
+def test_what_ran_is_named() -> None:
+    found = provenance(Path("nowhere"))
+    assert set(found) == {"commit", "backend", "device", "versions"}
+    assert {"python", "torch", "ssm-sense"} <= set(found["versions"])
