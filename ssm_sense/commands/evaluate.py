@@ -38,7 +38,7 @@ examples:
 
 
 def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" = None) -> int:
-    """Evaluate, and return 1 if any clip failed.
+    """Evaluate, and return 1 if any clip failed, or was not watched to its end.
 
     open_session: makes the session of a policy and a model, as `open_policy` does.
     """
@@ -47,7 +47,7 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
 
     from ssm_sense import ops
     from ssm_sense.data.hub import dataset_folder
-    from ssm_sense.evaluate import RunInfo, Task, evaluate, evaluate_with_workers
+    from ssm_sense.evaluate import Cap, RunInfo, Task, evaluate, evaluate_with_workers
     from ssm_sense.evaluate.cost import frame_flops
     from ssm_sense.evaluate.workers import threads_each
 
@@ -57,17 +57,21 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
         except RuntimeError as error:
             raise UserError(f"--backend: {error}") from error
     arguments.data = str(folder := dataset_folder(named := arguments.data))
+    try:
+        torch.empty(1, device=arguments.device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {arguments.device}: {error}") from error
     parts = _parts(arguments)
     if arguments.name and len(parts) > 1:
         raise UserError("--name: expected with one length in --minutes, since each is a run of its own")
     policy_settings = _policy_settings(arguments)
-    opened = open_session or partial(open_policy, settings=policy_settings)
+    opened = open_session or partial(open_policy, settings=policy_settings, device=arguments.device)
     session = opened(arguments.policy, arguments.model)
     label = arguments.label or policy_label(session.memory)
     if arguments.workers > 1:
         torch.set_num_threads(threads_each(arguments.workers))  # which the rows name
     flops = frame_flops(session)._asdict()
-    failed = 0
+    unfinished = 0
     for number, part in enumerate(parts):
         run = RunInfo.here(
             name=arguments.name or _run_name(arguments, label, part),
@@ -84,24 +88,30 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
             command=shlex.join(["ssm-sense", "evaluate", *argv]),
             flops=flops,
         )
+        cap = Cap.from_now(arguments.max_minutes, arguments.max_bytes)
         if arguments.workers > 1:
             open_clips = partial(_clips, arguments, number)
             opening = partial(opened, arguments.policy, arguments.model)
-            task = Task(opening, open_clips, run, arguments.batch_frames, torch.get_num_threads())
+            task = Task(opening, open_clips, run, arguments.batch_frames, torch.get_num_threads(), cap)
             summary = evaluate_with_workers(task, len(part.clips), arguments.out, arguments.workers)
         else:
             shown = part.clips.map(_look(arguments, session))
-            summary = evaluate(shown, session, arguments.out, run, arguments.batch_frames)
-        print(f"{run.name}: {summary.watched} watched, {summary.skipped} finished before, {summary.failed} failed")
-        failed += summary.failed
+            summary = evaluate(shown, session, arguments.out, run, arguments.batch_frames, cap=cap)
+        left = len(part.clips) - summary.watched - summary.skipped
+        capped = f", {summary.stopped} cut off by a cap" if summary.stopped else ""
+        capped += f", {left} left when time was up; run it again to go on" if left else ""
+        print(
+            f"{run.name}: {summary.watched} watched, {summary.skipped} finished before, {summary.failed} failed{capped}"
+        )
+        unfinished += summary.failed + summary.stopped + left
     print(arguments.out / "rows.jsonl")
-    return 1 if failed else 0
+    return 1 if unfinished else 0
 
 
-def open_policy(policy: str, model: str, settings: Mapping[str, Any] | None = None) -> "Session":
+def open_policy(policy: str, model: str, settings: Mapping[str, Any] | None = None, device: str = "cpu") -> "Session":
     """The session of a model folder, of a baseline that takes only a SigLIP with both towers, or of a policy that runs
     over a model of frame tokens, by its name in `memory.catalogue` or its class path, with settings of its own."""
-    from ssm_sense.folder import load_model, load_session
+    from ssm_sense.folder import load_model
     from ssm_sense.memory.catalogue import build
     from ssm_sense.memory.nosense import NoSense, NoSenseAhead
     from ssm_sense.memory.per_event import PerEventMemory
@@ -116,17 +126,18 @@ def open_policy(policy: str, model: str, settings: Mapping[str, Any] | None = No
         if not isinstance(loaded, SlidingWindow):
             expected = "a model of frame tokens, such as configs/tiny/sliding_window.yaml trains"
             raise UserError(f"--policy {policy}: expected {expected}, got {type(loaded).__name__}")
-        return Session(build(policy, loaded, settings), vision)
+        return Session(build(policy, loaded.to(device), settings), vision.to(device))
     if settings:
         raise UserError(f"--policy {policy}: expected no settings, for it takes none, got {', '.join(settings)}")
     if policy == "model":
-        return load_session(Path(model))
+        loaded, vision = load_model(Path(model))
+        return Session(loaded.to(device).memory(), vision.to(device))
     if policy == "model-per-event":
         loaded, vision = load_model(Path(model))
         if not isinstance(loaded, SsmSense):
             raise UserError(f"--policy {policy}: expected a model with event states, got {type(loaded).__name__}")
-        return Session(PerEventMemory(loaded), vision)
-    tower = SiglipTextTower(model).load()
+        return Session(PerEventMemory(loaded.to(device)), vision.to(device))
+    tower = SiglipTextTower(model).load().to(device)
     reader = SimilarityReader(tower)
     return Session(NoSenseAhead(reader) if policy == "nosense-ahead" else NoSense(reader), tower)
 
@@ -165,6 +176,7 @@ def _settings(arguments: argparse.Namespace, part: "Part", named: str, folder: P
         "dataset": folder.resolve().name if Path(named).is_dir() else Path(named).name,
         **({} if part.minutes is None else {"minutes": part.minutes}),
         **({"ask_at": sorted(arguments.ask_at)} if arguments.ask_at else {}),
+        **({"draws": arguments.draws} if arguments.draws > 1 else {}),
         "fps": arguments.fps,
         "batch_frames": arguments.batch_frames,
     }
@@ -182,6 +194,7 @@ def _parts(arguments: argparse.Namespace) -> "list[Part]":
         arguments.task or (),
         arguments.limit,
         arguments.ask_at or (),
+        arguments.draws,
     )
 
 
@@ -234,6 +247,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--task", nargs="+", metavar="KIND", help="kinds of question, such as vsr; default: all, in one pass a video")
     add("--minutes", type=float, nargs="+", metavar="M", help="lengths of VSI-SUPER's videos; default: all there are")
     add("--ask-at", type=float, nargs="+", metavar="M", help="ask rendered streams at these minutes too, in one pass")
+    add("--draws", type=int, default=1, metavar="N", help="the most recall questions at each of these; default: 1")
     add("--fps", type=float, default=1.0, help="frames to watch a second; default: %(default)g")
     add("--features", type=Path, metavar="DIR", help="cache of latents; videos that it lacks are watched live")
     add("--scorer", choices=SCORERS, default=SCORERS[0], help="the official ones crash on prose; default: %(default)s")
@@ -244,13 +258,18 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--seed", type=int, default=0, help="default: %(default)s")
     add("--batch-frames", type=int, default=8, metavar="N", help="frames encoded together; default: %(default)s")
     add("--workers", type=int, default=1, metavar="N", help="videos at a time, each with a model; default: %(default)s")
+    add("--device", default="cpu", help="where towers, model and memory are, such as cuda; default: %(default)s")
+    add("--max-minutes", type=float, metavar="M", help="stop each run after so long; the same command goes on")
+    add("--max-bytes", type=int, metavar="N", help="give up a video at which the policy holds more than so many")
     add("--backend", metavar="NAME", help="demand this implementation of the recurrence, such as native")
     arguments = parser.parse_args(argv)
     if arguments.policy not in POLICIES and "." not in arguments.policy:
         raise UserError(f"--policy: expected one of {', '.join(POLICIES)}, or a class path, got {arguments.policy!r}")
     if min(arguments.ask_at or [1]) <= 0:
         raise UserError(f"--ask-at: expected minutes above 0, got {min(arguments.ask_at):g}")
-    for name in ("fps", "batch_frames", "limit", "workers"):
+    if arguments.draws > 1 and not arguments.ask_at:
+        raise UserError(f"--draws: expected with --ask-at, which says when, got {arguments.draws} without it")
+    for name in ("fps", "batch_frames", "limit", "workers", "draws", "max_minutes", "max_bytes"):
         value = getattr(arguments, name)
         if value is not None and not value > 0:
             raise UserError(f"--{name.replace('_', '-')}: expected more than 0, got {value}")

@@ -93,6 +93,7 @@ def open_parts(
     tasks: Sequence[str] = (),
     limit: int | None = None,
     ask_at: Sequence[float] = (),
+    draws: int = 1,
 ) -> list[Part]:
     """The clips of a benchmark's folder.
 
@@ -105,6 +106,7 @@ def open_parts(
         limit: only the first so many clips of each part.
         ask_at: minutes at which rendered streams in VSI-SUPER's layout are asked on the way what they are asked at
             their end, so that one pass gives the score at every duration.
+        draws: the most recall questions at each of these minutes.
 
     Raises:
         UserError: for a folder that is none of these, or whose rows are wrong; for a length or a kind of question
@@ -120,7 +122,7 @@ def open_parts(
         lengths = list(minutes) or vsi_super.lengths(folder)
         if not lengths:
             raise UserError(f"{folder}: expected tables such as test_10mins.parquet, found none")
-        return [Part(layout, length, _super(folder, length, fps, tasks, ask_at)[:limit]) for length in lengths]
+        return [Part(layout, length, _super(folder, length, fps, tasks, ask_at, draws)[:limit]) for length in lengths]
     if layout == "vsi-bench":
         known = (*vsi_bench.CHOICES, *vsi_bench.NUMBERS)
         _check_tasks(tasks, (*known, DIRECTION), layout)
@@ -133,11 +135,13 @@ def open_parts(
     return [Part(layout, None, Clips(len(train), train.clip)[:limit])]
 
 
-def _super(folder: Path, minutes: float, fps: float, tasks: Sequence[str], ask_at: Sequence[float]) -> Clips:
+def _super(
+    folder: Path, minutes: float, fps: float, tasks: Sequence[str], ask_at: Sequence[float], draws: int
+) -> Clips:
     """The clips of one length that are asked something of the tasks, with those questions alone."""
     clips = []
     for clip in vsi_super.read(folder, minutes, fps):
-        questions = (*_on_the_way(folder, clip, ask_at), *clip.questions)
+        questions = _on_the_way(folder, clip, ask_at, draws)
         asked = tuple(question for question in questions if not tasks or question.kind in tasks)
         if asked:
             clips.append(replace(clip, questions=asked))
@@ -146,13 +150,23 @@ def _super(folder: Path, minutes: float, fps: float, tasks: Sequence[str], ask_a
     return Clips(len(clips), clips.__getitem__)
 
 
-def _on_the_way(folder: Path, clip: Clip, ask_at: Sequence[float]) -> list[Question]:
-    """What a rendered stream is asked at those of the minutes that lie before its end."""
-    truth = folder / f"{clip.name}.json"
-    if ask_at and not truth.is_file():
+def _on_the_way(folder: Path, clip: Clip, ask_at: Sequence[float], draws: int) -> tuple[Question, ...]:
+    """What a clip is asked, with what a rendered stream is asked at these minutes, in order of time.
+
+    What is to be asked of a recall stream at its end comes in place of its own question if there are several draws.
+    """
+    if not ask_at:
+        return clip.questions
+    file = folder / f"{clip.name}.json"
+    if not file.is_file():
         raise UserError(f"--ask-at: expected rendered streams with their truth beside them; {clip.name} has none")
-    moments = sorted({60 * minutes for minutes in ask_at if 60 * minutes <= clip.duration_s - _NEAR_END_S})
-    return [question for t_s in moments for question in questions_so_far(Truth.load(truth), t_s)]
+    truth = Truth.load(file)
+    moments = {60 * minutes for minutes in ask_at}
+    before = sorted(t_s for t_s in moments if t_s <= clip.duration_s - _NEAR_END_S)
+    asked = [question for t_s in before for question in questions_so_far(truth, t_s, draws)]
+    if draws > 1 and truth.task == "vsr":
+        return (*asked, *questions_so_far(truth, clip.duration_s, draws))
+    return (*asked, *clip.questions)
 
 
 def _check_tasks(tasks: Sequence[str], known: Sequence[str], layout: str) -> None:

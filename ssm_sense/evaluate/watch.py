@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from ssm_sense.data.clip import Clip, Frame, Question
+from ssm_sense.evaluate.cap import Cap, CapReachedError
 from ssm_sense.evaluate.cost import GREY, first_pass, forget_peak, peak_bytes, peak_cuda_bytes
 from ssm_sense.evaluate.folder import ClipLines, RunFolder
 from ssm_sense.evaluate.run import RunInfo
@@ -26,6 +27,7 @@ from ssm_sense.stream import FrameReport, Session
 log = logging.getLogger(__name__)
 
 _EPSILON_S = 1e-6
+_UNCAPPED = Cap()
 _TRAITS = ("causal", "query_aware", "constant_memory", "needs_training")
 
 
@@ -38,11 +40,13 @@ class Announced(Protocol):
 
 
 class Summary(NamedTuple):
-    """What became of a dataset: clips watched now, clips that were finished before, clips that failed."""
+    """What became of a dataset: clips watched now, clips that were finished before, clips that failed, and those that a
+    cap cut off; watched are all but those that were finished before."""
 
     watched: int
     skipped: int
     failed: int
+    stopped: int = 0
 
 
 def evaluate(
@@ -52,16 +56,18 @@ def evaluate(
     run: RunInfo,
     batch_frames: int = 8,
     progress: bool = True,
+    cap: Cap = _UNCAPPED,
 ) -> Summary:
     """Watch every clip once, ask its questions on the way, and write rows.jsonl, frames.jsonl and clips.jsonl.
 
     dataset: clips whose names differ. session: reset at the start of every clip. out: the folder; clips that are
     finished there are skipped, those that failed are tried again. run: the rows' provenance; its scorer scores.
-    batch_frames: frames decoded and encoded together; memory does not grow with the clip.
+    batch_frames: frames decoded and encoded together; memory does not grow with the clip. cap: of the run.
 
     A policy that is `Announced` is told a clip's questions before its first frame; `traits` in each row says so.
     A question at t_s is asked after every frame up to t_s and before any later one; one beyond the end, at the end.
-    A clip that raises gets a row, with the error and no credit, for each question that it leaves unanswered.
+    A clip that raises gets a row, with the error and no credit, for each question that it leaves unanswered. So does
+    one that the cap cuts off, but those rows have no score and count nowhere; both are tried anew when the run goes on.
 
     Raises UserError for a folder that holds another run of this name, ValueError for two clips of one name and an
     unknown scorer.
@@ -72,9 +78,11 @@ def evaluate(
         raise ValueError(f"expected 1 or more frames a batch, got {batch_frames}")
     folder = RunFolder(out, run)
     seen: set[str] = set()
-    watched = skipped = failed = 0
+    watched = skipped = failed = stopped = 0
     with progress_bar(run, len(dataset) if isinstance(dataset, Sized) else None, progress) as advance:
         for clip in dataset:
+            if cap.time_is_up:
+                break
             if clip.name in seen:
                 raise ValueError(f"expected clips with different names, got two of {clip.name!r}")
             seen.add(clip.name)
@@ -83,9 +91,11 @@ def evaluate(
                 skipped += 1
             else:
                 watched += 1
-                failed += _watch_clip(clip, session, folder, batch_frames, SCORERS[run.scorer])
+                raised = _watch_clip(clip, session, folder, batch_frames, SCORERS[run.scorer], cap)
+                capped = isinstance(raised, CapReachedError)
+                stopped, failed = stopped + capped, failed + (raised is not None and not capped)
             advance(clip.name, 1)
-    return Summary(watched, skipped, failed)
+    return Summary(watched, skipped, failed, stopped)
 
 
 def blind(clip: Clip) -> Clip:
@@ -93,26 +103,32 @@ def blind(clip: Clip) -> Clip:
     return replace(clip, frames=[(GREY, 0.0)], events=None)
 
 
-def _watch_clip(clip: Clip, session: Session, folder: RunFolder, batch_frames: int, scorer: Scorer) -> bool:
-    """Watch one clip and commit its lines. Returns whether it failed."""
+def _watch_clip(
+    clip: Clip, session: Session, folder: RunFolder, batch_frames: int, scorer: Scorer, cap: Cap
+) -> Exception | None:
+    """Watch one clip and commit its lines. Returns what cut it short, if anything did."""
     begun = time.perf_counter()
     error = None
+    short: Exception | None = None
     # A clip's draws are its own, whichever clips were watched before it, and by whom.
     forget_peak()
     torch.manual_seed(zlib.crc32(f"{folder.run.seed}/{clip.name}".encode()))
     with folder.clip(clip.name) as lines:
-        watcher = _Watcher(clip, session, lines, scorer)
+        watcher = _Watcher(clip, session, lines, scorer, cap)
         try:
             if isinstance(session.memory, Announced):
                 session.memory.expect([(question.prompt, question.options) for question in clip.questions])
             session.reset()
             watcher.watch(batch_frames)
+        except CapReachedError as reached:
+            short, error = reached, f"stopped: {reached}"
+            watcher.give_up(error, scored=False)
         except Exception as raised:  # whatever one clip does, the run goes on, and the rows say what happened
-            error = f"{type(raised).__name__}: {raised}"
+            short, error = raised, f"{type(raised).__name__}: {raised}"
             log.warning("clip %s failed", clip.name, exc_info=raised)
             watcher.give_up(error)
         lines.commit(time.perf_counter() - begun, error)
-    return error is not None
+    return short
 
 
 def show(session: Session, frames: Tensor, seconds: Sequence[float]) -> list[FrameReport]:
@@ -126,8 +142,8 @@ def show(session: Session, frames: Tensor, seconds: Sequence[float]) -> list[Fra
 class _Watcher:
     """The pass over one clip: what is still to be asked, and what was seen so far."""
 
-    def __init__(self, clip: Clip, session: Session, lines: ClipLines, scorer: Scorer) -> None:
-        self.clip, self.session, self.lines, self.scorer = clip, session, lines, scorer
+    def __init__(self, clip: Clip, session: Session, lines: ClipLines, scorer: Scorer, cap: Cap) -> None:
+        self.clip, self.session, self.lines, self.scorer, self.cap = clip, session, lines, scorer, cap
         self.questions = deque(sorted(clip.questions, key=lambda question: question.t_s))
         self.events = deque(sorted(clip.events or (), key=lambda event: event.t_s))
         self.frames, self.total_ms = 0, 0.0
@@ -148,12 +164,14 @@ class _Watcher:
         while self.questions:
             self._ask()
 
-    def give_up(self, error: str) -> None:
-        """A row without an answer for every question that was not reached, or for the clip if it has none."""
+    def give_up(self, error: str, scored: bool = True) -> None:
+        """A row without an answer for every question that was not reached, or for the clip if it has none; scored as
+        wrong, or not at all."""
         if not self.clip.questions:
             self.lines.row(self._row(None, None, error))
         while self.questions:
-            self.lines.row(self._row(self.questions.popleft(), None, error))
+            row = self._row(self.questions.popleft(), None, error)
+            self.lines.row(row if scored else {**row, "correct": None, "mra": None})
 
     def _feed(self, batch: list[Frame]) -> list[Frame]:
         """Show the frames of a batch, and begin an empty one."""
@@ -162,6 +180,7 @@ class _Watcher:
             self.vision = "live" if frames.dtype == torch.uint8 else "cached"
             for report in show(self.session, frames, [t_s for _, t_s in batch]):
                 self._report(report)
+            self.cap.check(self.session.nbytes, self.seen_s or 0.0)
         return []
 
     def _report(self, report: FrameReport) -> None:

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import torch
 
 from ssm_sense.data.clip import Clip
+from ssm_sense.evaluate.cap import Cap
 from ssm_sense.evaluate.folder import RunFolder
 from ssm_sense.evaluate.run import RunInfo
 from ssm_sense.evaluate.watch import Summary, evaluate, progress_bar
@@ -37,7 +38,7 @@ class Task(NamedTuple):
     """What a worker does, all of it picklable.
 
     open_session: gives a session, in the worker. open_clips: gives it all clips, of which it watches some. threads: of
-    torch, a worker.
+    torch, a worker. cap: of the run, the same for all workers.
     """
 
     open_session: Callable[[], Session]
@@ -45,6 +46,7 @@ class Task(NamedTuple):
     run: RunInfo
     batch_frames: int
     threads: int
+    cap: Cap = Cap()
 
 
 def threads_each(workers: int) -> int:
@@ -128,7 +130,7 @@ def _work(task: Task, folder: Path, finished: frozenset[str], places: "Places", 
                 yield clip
             told.put(clip.name)
 
-    summary = evaluate(chosen(), session, folder, task.run, task.batch_frames, progress=False)
+    summary = evaluate(chosen(), session, folder, task.run, task.batch_frames, progress=False, cap=task.cap)
     told.put(summary._replace(skipped=summary.skipped + skipped))
 
 

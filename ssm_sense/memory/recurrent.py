@@ -37,7 +37,7 @@ class RecurrentMemory:
     @torch.inference_mode()
     def observe(self, latents: Tensor, surprise: float | None, t_s: float) -> Observation:
         """One frame on; the surprise is the model's own."""
-        seconds = torch.tensor([[t_s]], dtype=torch.float64)
+        seconds = torch.tensor([[t_s]], dtype=torch.float64, device=latents.device)
         trace, self.state = self.model.observe(latents[None, None], seconds, self.state)
         decision = trace.decision
         return Observation(float(trace.surprise.mean()), float(decision.gate.mean()), bool(decision.boundary))

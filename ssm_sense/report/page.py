@@ -49,7 +49,7 @@ def scores_section(groups: Sequence[Group], palette: Palette) -> str:
     if any(score.failed for group in groups for score in group.scores):
         notes.append("Questions left without an answer by a clip that failed count as wrong.")
     if any(score.unscored for group in groups for score in group.scores):
-        notes.append("Questions on which the official scorer crashed are left out of n.")
+        notes.append("Questions on which the official scorer crashed, or that a cap cut off, are left out of n.")
     return (
         "<h2>Scores</h2>\n"
         "<p>Each stream was watched once, from its first frame to its last, and each question asked when the stream "

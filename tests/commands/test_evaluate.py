@@ -122,6 +122,15 @@ def test_a_failed_clip_is_the_exit_status(data, tmp_path):
     assert command.main(flags, lambda *_: Session(Broken(), GreyVision())) == 1
 
 
+def test_a_cap_is_reported_and_is_the_exit_status(data, tmp_path, capsys):
+    flags = ["--model", "m", "--data", str(data), "--out", str(tmp_path / "out"), "--minutes", "10"]
+    assert command.main([*flags, "--max-bytes", "1"], lambda *_: Session(FrameCounterMemory(), GreyVision())) == 1
+    assert "1 watched, 0 finished before, 0 failed, 1 cut off by a cap" in capsys.readouterr().out
+    assert command.main([*flags, "--max-minutes", "1e-9"], lambda *_: Session(FrameCounterMemory(), GreyVision())) == 1
+    assert "0 failed, 1 left when time was up; run it again to go on" in capsys.readouterr().out
+    assert command.main(flags, lambda *_: Session(FrameCounterMemory(), GreyVision())) == 0
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -131,6 +140,10 @@ def test_a_failed_clip_is_the_exit_status(data, tmp_path):
         (["--ask-at", "0.01"], "expected rendered streams with their truth beside them"),
         (["--ask-at", "-1"], "--ask-at: expected minutes above 0, got -1"),
         (["--workers", "0"], "--workers: expected more than 0"),
+        (["--draws", "2"], "--draws: expected with --ask-at"),
+        (["--max-minutes", "0"], "--max-minutes: expected more than 0"),
+        (["--max-bytes", "0"], "--max-bytes: expected more than 0"),
+        (["--device", "toaster"], "--device toaster: "),
         (["--name", "x"], "one length in --minutes"),
         (["--backend", "quantum"], "--backend: backend 'quantum' was demanded"),
     ],

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from ssm_sense.commands import evaluate as command
 from ssm_sense.errors import UserError
@@ -11,20 +12,21 @@ from ssm_sense.memory.last_frames import LastFrames
 from ssm_sense.memory.rekv import ReKV
 from ssm_sense.memory.sliding_window import SlidingWindow
 
+TOWER = torch.nn.Identity()
 REQUIRED = ["--model", "m", "--data", "d", "--out", "o"]
 
 
 @pytest.fixture
 def folder(language, monkeypatch: pytest.MonkeyPatch) -> str:
     model = SlidingWindow(language, 32, vision_width=12, places=9).eval()
-    monkeypatch.setattr("ssm_sense.folder.load_model", lambda folder: (model, "tower"))
+    monkeypatch.setattr("ssm_sense.folder.load_model", lambda folder: (model, TOWER))
     return "somewhere"
 
 
 def test_a_policy_is_opened_by_name_or_class_path_with_its_settings(folder: str) -> None:
     session = command.open_policy("last-frames", folder, {"frames": 6})
     assert isinstance(session.memory, LastFrames)
-    assert (session.memory.frames, session.vision) == (6, "tower")
+    assert (session.memory.frames, session.vision) == (6, TOWER)
     path = "ssm_sense.memory.last_frames.LastFrames"
     assert command.open_policy(path, folder).memory.frames == 4
     assert command.policy_label(ReKV.__new__(ReKV)) == "rekv"

@@ -177,6 +177,13 @@ def test_one_stream_is_asked_at_every_duration_that_it_reaches(tmp_path: Path) -
         assert len(order) == min(4, max(Counter(n.needle for n in truth.needles if n.t_s <= question.t_s).values()))
     again = open_parts(tmp_path, tasks=["vsr"], ask_at=[2])[0].clips[0]
     assert again.questions == recall.questions[1:]
+    many = open_parts(tmp_path, tasks=["vsr"], ask_at=[2], draws=6)[0].clips[0].questions
+    assert many[0] == recall.questions[1]
+    assert {question.t_s for question in many} == {120.0, 180.0}
+    for t_s in (120.0, 180.0):
+        asked = [(q.text, frozenset(q.options[0][3:].split(", "))) for q in many if q.t_s == t_s]
+        assert 1 < len(asked) <= 6
+        assert len(set(asked)) == len(asked)
     write_table(tmp_path, work[1:])
     (part,) = open_parts(tmp_path, tasks=["vsc"], ask_at=[1])
     count = next(clip for clip in part.clips if clip.name.startswith("3mins/1"))

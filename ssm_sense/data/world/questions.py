@@ -120,22 +120,28 @@ def questions(truth: Truth) -> tuple[Question, ...]:
     return ()
 
 
-def questions_so_far(truth: Truth, t_s: float) -> tuple[Question, ...]:
+def questions_so_far(truth: Truth, t_s: float, draws: int = 1) -> tuple[Question, ...]:
     """What a stream of its task is asked at its end, asked at `t_s` about what was shown by then.
 
     Recall asks about up to four appearances of one needle, as many as there are of the one seen most; fewer than two
-    have no order, and then nothing is asked.
+    have no order, and then nothing is asked. draws: how often such appearances are drawn; no two questions are about
+    the same ones, so that few appearances leave fewer questions than draws.
     """
     if truth.task == "vsc":
         return (count_question(truth, counted_category(truth), t_s),)
     if truth.task != "vsr":
         return ()
-    rng = random_stream(truth.split, truth.seed, QUESTION, 2, round(1000 * t_s))
     shown = [needle for needle in truth.needles if needle.t_s <= t_s]
     told = {name: told_apart(shown, name) for name in sorted({needle.needle for needle in shown})}
     most = min(max(map(len, told.values()), default=0), FEWEST_FACTS)
     if most < 2:
         return ()
     names = [name for name, shows in told.items() if len(shows) >= most]
-    shows = told[names[int(rng.integers(len(names)))]]
-    return (order_question([shows[i] for i in sorted(int(i) for i in rng.permutation(len(shows))[:most])], t_s, rng),)
+    asked: dict[tuple[float, ...], Question] = {}
+    for draw in range(draws):
+        also = (draw,) if draw else ()
+        rng = random_stream(truth.split, truth.seed, QUESTION, 2, round(1000 * t_s), *also)
+        shows = told[names[int(rng.integers(len(names)))]]
+        chosen = [shows[i] for i in sorted(int(i) for i in rng.permutation(len(shows))[:most])]
+        asked.setdefault(tuple(needle.t_s for needle in chosen), order_question(chosen, t_s, rng))
+    return tuple(asked.values())
