@@ -4,6 +4,7 @@ Every machine must see this code, and the current folder, at the same path. Comm
 line are those of the machine that it ran on.
 """
 
+import logging
 import os
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -34,10 +35,11 @@ def run_on_ray(
 
     ours = address == LOCAL
     try:
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
         if ours:
-            ray.init(num_cpus=max(1, round(workers * cpus)), include_dashboard=False, log_to_driver=False)
+            ray.init(LOCAL, num_cpus=max(1, round(workers * cpus)), include_dashboard=False, **quiet)
         else:
-            ray.init(address, log_to_driver=False)
+            ray.init(address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UserError(f"--ray {address}: {error}") from error
     try:

@@ -41,7 +41,7 @@ def draw(plan: FigurePlan, groups: Sequence[Group], metric: str, width_in: float
     order = list(dict.fromkeys(x for lines in panels.values() for points in lines.values() for x, _ in points))
     columns = min(len(panels), _COLUMNS if width_in > 5 else 1)
     n_rows = -(-len(panels) // columns)
-    tall_in = 2.5 if numeric else 0.75 + max(2.5, len(names) + 1) * _ROW_IN * len(order) * 0.8
+    tall_in = 2.5 if numeric else 0.75 + max(1.8, len(names) + 1) * _ROW_IN * len(order) * 0.8
     figure = Figure(figsize=(width_in, tall_in * n_rows + (0.3 if len(names) > 1 else 0)), layout="constrained")
     axes = figure.subplots(n_rows, columns, sharex=True, sharey=True, squeeze=False)
     for axis, (title, lines) in zip(axes.flat, panels.items(), strict=False):
