@@ -76,6 +76,7 @@ def _run(arguments: argparse.Namespace, plan: "Plan", cells: "list[Cell]", place
 def _report(plan: "Plan", rows: "SweepRows") -> None:
     """Write tables and figures from the rows, and name them."""
     from ssm_sense.report import svg
+    from ssm_sense.sweep.compare import comparison, differences
     from ssm_sense.sweep.figure import drawings
     from ssm_sense.sweep.table import markdown, summarise, write_csv
 
@@ -87,7 +88,8 @@ def _report(plan: "Plan", rows: "SweepRows") -> None:
         print(f"ssm-sense: {rows.path}: {others} rows are of commands that sweep.yaml no longer has", file=sys.stderr)
     groups = summarise(plan, lines)
     write_csv(plan.folder / "table.csv", plan, groups)
-    (plan.folder / "table.md").write_text(markdown(plan, groups, lines), encoding="utf-8")
+    compared = comparison(plan, differences(plan, lines))
+    (plan.folder / "table.md").write_text(markdown(plan, groups, lines, compared), encoding="utf-8")
     drawn = drawings(plan.figure, summarise(plan, lines, plan.figure.columns))
     for name, draw in drawn.items():
         svg.save(draw, plan.folder / name)

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from ssm_sense.report.figures import STYLE
 from ssm_sense.report.palette import MUTED, RULE, Palette
 from ssm_sense.sweep.columns import Scalar
-from ssm_sense.sweep.figure_plan import FigurePlan
+from ssm_sense.sweep.report_plan import FigurePlan
 from ssm_sense.sweep.table import Group, Mean, short
 
 _COLUMNS = 3

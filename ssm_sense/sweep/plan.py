@@ -15,7 +15,7 @@ from typing import Any
 
 from ssm_sense.errors import UserError
 from ssm_sense.sweep.columns import Value, column_of, exceptions_of
-from ssm_sense.sweep.figure_plan import FigurePlan, figure_of
+from ssm_sense.sweep.report_plan import Comparison, FigurePlan, comparison_of, figure_of, means_of
 from ssm_sense.sweep.words import Template, fill, placeholders, split
 from ssm_sense.sweep.yaml_file import read_yaml
 
@@ -23,7 +23,7 @@ HERE, WORK, CELL, SEED = "here", "work", "cell", "seed"
 """Placeholders of every sweep: the folder of sweep.yaml, the sweep's and the cell's scratch folder, and the seed."""
 FIXED = (HERE, WORK, CELL, SEED)
 KEYS = {
-    "name", "prepare", "run", "grid", "except", "seeds", "limit", "result", "keep", "by", "figure",
+    "name", "prepare", "run", "grid", "except", "seeds", "limit", "result", "keep", "by", "means", "compare", "figure",
 }  # fmt: skip
 RESULTS = ("{cell}/result.json",)
 
@@ -49,7 +49,8 @@ class Plan:
 
     folder: where it stands and where rows.jsonl goes. prepare: commands run once before all cells. limit_s: seconds
     that one cell may take. results: files that hold a cell's result. keep: columns of it that are kept, all if empty.
-    by: columns of a result of several lines that tell them apart.
+    by: columns of a result of several lines that tell them apart. means: of columns of the result, by name.
+    compare: what all else is compared with.
     """
 
     name: str
@@ -61,6 +62,8 @@ class Plan:
     results: tuple[str, ...]
     keep: tuple[str, ...]
     by: tuple[str, ...]
+    means: Mapping[str, tuple[str, ...]]
+    compare: Comparison | None
     figure: FigurePlan
 
 
@@ -101,9 +104,17 @@ def read_plan(path: Path, commands: Collection[str]) -> Plan:
             raise UserError(
                 f"{path}: figure: expected a column of grid or by ({', '.join([*grid, *by])}), got {name!r}"
             )
-    for name in (*by, *figure.y):
-        if keep and name not in keep:
-            raise UserError(f"{path}: keep: expected {name!r} among it, for by or figure names it")
+    means = means_of(f"{path}: means", found.get("means"))
+    compare = comparison_of(f"{path}: compare", found.get("compare"), grid)
+    measured = [
+        *by,
+        *figure.y,
+        *(compare.margins if compare else ()),
+        *(part for parts in means.values() for part in parts),
+    ]
+    for name in measured:
+        if keep and name not in keep and name not in means:
+            raise UserError(f"{path}: keep: expected {name!r} among it, for another key names it")
     return Plan(
         name=_name(path, found),
         folder=path.parent,
@@ -114,6 +125,8 @@ def read_plan(path: Path, commands: Collection[str]) -> Plan:
         results=results,
         keep=keep,
         by=by,
+        means=means,
+        compare=compare,
         figure=figure,
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 from ssm_sense.errors import UserError
 from ssm_sense.metrics.interval import CONFIDENCE, student
@@ -55,6 +56,24 @@ def summarise(plan: Plan, lines: Sequence[Line], columns: Sequence[str] | None =
     Raises UserError where a column of `by`, or every number of a metric that the figure names, is missing.
     """
     names = (*plan.columns, *plan.by) if columns is None else tuple(columns)
+    groups = [
+        Group(
+            dict(zip(names, key, strict=True)),
+            {name: over_seeds(list(seeds.values())) for name, seeds in found.items()},
+        )
+        for key, found in by_seed(plan, lines, names).items()
+    ]
+    known = list(dict.fromkeys(name for group in groups for name in group.means))
+    for name in plan.figure.y:
+        if groups and name not in known:
+            raise UserError(f"figure: y: expected a number of the result ({', '.join(known[:20])}), got {name!r}")
+    return groups
+
+
+def by_seed(
+    plan: Plan, lines: Sequence[Line], columns: Sequence[str]
+) -> dict[tuple[Scalar | None, ...], dict[str, dict[int, float]]]:
+    """Values of the columns to metric to seed to its mean. Raises UserError where a column of `by` is missing."""
     values: dict[tuple[Scalar | None, ...], dict[str, dict[int, list[float]]]] = {}
     for line in lines:
         if line["error"] is not None:
@@ -64,23 +83,26 @@ def summarise(plan: Plan, lines: Sequence[Line], columns: Sequence[str] | None =
             if lacking:
                 raise UserError(f"{line['cell']}: expected a column {lacking[0]!r} in the result, for 'by' names it")
             point = {**line["grid"], **result}
-            key = tuple(point.get(name) for name in names)
-            of_group = values.setdefault(key, {})
-            for name, value in result.items():
-                if name not in plan.by and isinstance(value, int | float):
-                    of_group.setdefault(name, {}).setdefault(line["seed"], []).append(float(value))
-    groups = [
-        Group(
-            dict(zip(names, key, strict=True)),
-            {name: over_seeds([fmean(seed) for seed in seeds.values()]) for name, seeds in found.items()},
-        )
+            of_group = values.setdefault(tuple(point.get(name) for name in columns), {})
+            for name, value in _numbers(plan, result).items():
+                of_group.setdefault(name, {}).setdefault(line["seed"], []).append(value)
+    return {
+        key: {name: {seed: fmean(several) for seed, several in seeds.items()} for name, seeds in found.items()}
         for key, found in values.items()
-    ]
-    known = list(dict.fromkeys(name for group in groups for name in group.means))
-    for name in plan.figure.y:
-        if groups and name not in known:
-            raise UserError(f"figure: y: expected a number of the result ({', '.join(known[:20])}), got {name!r}")
-    return groups
+    }
+
+
+def _numbers(plan: Plan, result: Mapping[str, Any]) -> dict[str, float]:
+    """What was measured, and the plan's means of it, each where all that it is a mean of was measured."""
+    known = {
+        name: float(value) for name, value in result.items() if name not in plan.by and isinstance(value, int | float)
+    }
+    means = {
+        name: fmean(known[part] for part in parts)
+        for name, parts in plan.means.items()
+        if all(part in known for part in parts)
+    }
+    return {**known, **means}
 
 
 def metrics_of(plan: Plan, groups: Sequence[Group]) -> list[str]:
@@ -99,14 +121,17 @@ def write_csv(path: Path, plan: Plan, groups: Sequence[Group]) -> None:
                 writer.writerow([*group.columns.values(), name, f"{mean.value:.6g}", *ends, mean.n])
 
 
-def markdown(plan: Plan, groups: Sequence[Group], lines: Sequence[Line]) -> str:
-    """The readable table, and below it how to read it, what is missing and which commits it comes from."""
+def markdown(plan: Plan, groups: Sequence[Group], lines: Sequence[Line], compared: str = "") -> str:
+    """The readable table, and below it how to read it, what is missing and which commits it comes from.
+
+    compared: what stands between the two, see `compare`.
+    """
     metrics = metrics_of(plan, groups)
     labels = [plan.figure.labels.get(name, name) for name in (*plan.columns, *plan.by, *metrics)]
-    table = ["| " + " | ".join(map(_cell, labels)) + " |", "|" + "---|" * len(labels)]
+    table = ["| " + " | ".join(map(escaped, labels)) + " |", "|" + "---|" * len(labels)]
     for group in groups:
-        shown = [_show(group.means.get(name)) for name in metrics]
-        table.append("| " + " | ".join(map(_cell, [*group.columns.values(), *shown])) + " |")
+        shown = [show(group.means.get(name)) for name in metrics]
+        table.append("| " + " | ".join(map(escaped, [*group.columns.values(), *shown])) + " |")
     failed = [line for line in lines if line["error"] is not None]
     missing = len(plan.cells) - len(lines)
     seeds = sorted({mean.n for group in groups for mean in group.means.values()})
@@ -119,7 +144,8 @@ def markdown(plan: Plan, groups: Sequence[Group], lines: Sequence[Line]) -> str:
     commits = sorted({str(line.get("commit", "unknown")) for line in lines})
     made = f"Made by `ssm-sense sweep {(plan.folder / 'sweep.yaml').as_posix()}`, rows of commit {', '.join(commits)}."
     errors = [f"- `{line['cell']}`: {line['error'].splitlines()[0]}" for line in failed]
-    return "\n".join([*table, "", " ".join(notes), *([""] * bool(errors)), *errors, "", made]) + "\n"
+    said_last = [*([compared.rstrip(), ""] if compared else []), made]
+    return "\n".join([*table, "", " ".join(notes), *([""] * bool(errors)), *errors, "", *said_last]) + "\n"
 
 
 def short(value: float) -> str:
@@ -127,13 +153,14 @@ def short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def _show(mean: Mean | None) -> str:
+def show(mean: Mean | None) -> str:
+    """A mean with its interval; nothing where there is none."""
     if mean is None:
         return ""
     return short(mean.value) if math.isnan(mean.low) else f"{short(mean.value)} [{short(mean.low)}, {short(mean.high)}]"
 
 
-def _cell(value: object) -> str:
+def escaped(value: object) -> str:
     """A value as it stands in a Markdown table."""
     text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
     return text.replace("|", "\\|").replace("\n", " ")

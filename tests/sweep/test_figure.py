@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from ssm_sense.report import svg
 from ssm_sense.sweep.figure import draw, drawings
-from ssm_sense.sweep.figure_plan import FigurePlan
+from ssm_sense.sweep.report_plan import FigurePlan
 from ssm_sense.sweep.table import Group, Mean
 
 

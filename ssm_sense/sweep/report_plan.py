@@ -1,9 +1,11 @@
-"""What sweep.yaml says about the figures."""
+"""What sweep.yaml says about the report: figures, means of several metrics, comparisons."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ssm_sense.errors import UserError
+from ssm_sense.sweep.columns import Value, names_in
 
 AXES = ("x", "y")
 
@@ -58,6 +60,44 @@ def figure_of(where: str, found: object) -> FigurePlan:
     if made.x is not None and not made.y:
         raise UserError(f"{where}: expected a list y of what is drawn against {made.x}")
     return made
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All other values of a column are compared with one of them, in each of the metrics that has a margin."""
+
+    column: str
+    base: str
+    margins: Mapping[str, float]
+
+
+def comparison_of(where: str, found: object, grid: Mapping[str, Mapping[str, Value]]) -> Comparison | None:
+    """Read the key `compare`. Raises UserError, beginning with `where`, for anything that is not in the grid."""
+    if found is None:
+        return None
+    if not isinstance(found, dict) or set(found) != {"column", "with", "margins"}:
+        raise UserError(f"{where}: expected {{column: NAME, with: VALUE, margins: {{METRIC: NUMBER}}}}, got {found!r}")
+    (base,) = names_in(where, str(found["column"]), [found["with"]], grid)
+    margins = found["margins"]
+    if not isinstance(margins, dict) or not margins:
+        raise UserError(f"{where}: margins: expected metrics with numbers, got {margins!r}")
+    for metric, margin in margins.items():
+        if isinstance(margin, bool) or not isinstance(margin, int | float) or not margin >= 0:
+            raise UserError(f"{where}: margins: {metric}: expected a number, 0 or more, got {margin!r}")
+    return Comparison(str(found["column"]), base, {str(metric): float(margin) for metric, margin in margins.items()})
+
+
+def means_of(where: str, found: object) -> dict[str, tuple[str, ...]]:
+    """Read the key `means`. Raises UserError, beginning with `where`, for anything but names with lists of names."""
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise UserError(f"{where}: expected names with lists of columns, got {found!r}")
+    means = {str(name): _names(f"{where}: {name}", parts) for name, parts in found.items()}
+    for name, parts in means.items():
+        if not parts or name in parts:
+            raise UserError(f"{where}: {name}: expected a list of other columns, got {list(parts)}")
+    return means
 
 
 def _names(where: str, value: object) -> tuple[str, ...]:
