@@ -5,8 +5,8 @@ latents ─► temporal encoder (event state) ─► episode (events so far) ─
                  └─► LFP head ─┘ surprise: gate, reset
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +63,8 @@ class SsmSense(AnsweringModel):
             has to be solved, for what is surprising does not depend on what was written; the head is trained all the
             same. None closes the loop.
     """
+
+    places_in: ClassVar[Mapping[str, int]] = {"encoder.place.weight": 0, "event_probes": 1, "frame_connector.slot": 0}
 
     def __init__(
         self,

@@ -1,7 +1,8 @@
 """What a model that learns to answer questions about streams offers to the training loop."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -22,7 +23,10 @@ class AnsweringModel(nn.Module, ABC):
 
     Attributes:
         readout_width: features that `losses` hands to a linear reader at each moment; 0 if it hands over none.
+        places_in: weights that hold something of each of the S places of a frame, and the dimension in which they do.
     """
+
+    places_in: ClassVar[Mapping[str, int]] = {}
 
     def __init__(self, language: CausalLM, language_width: int, vision_width: int) -> None:
         super().__init__()

@@ -31,6 +31,8 @@ class SlidingWindow(AnsweringModel):
         window: frames that attention reaches, the newest included.
     """
 
+    places_in: ClassVar[Mapping[str, int]] = {"connector.slot": 0}
+
     def __init__(
         self,
         language: CausalLM,

@@ -56,6 +56,8 @@ class Storm(AnsweringModel):
         frames: of a longer clip so many are taken, evenly spread; 128 in the paper. None takes all.
     """
 
+    places_in: ClassVar[Mapping[str, int]] = {"connector.slot": 0}
+
     def __init__(
         self,
         language: CausalLM,

@@ -15,6 +15,10 @@ from ssm_sense.lit.parts import train_only
 from ssm_sense.lit.start import check_vision, start_from
 from ssm_sense.memory.sliding_window import SlidingWindow
 from ssm_sense.model import SsmSense
+from ssm_sense.nn.episode import Episode
+from ssm_sense.nn.lfp import LFPHead
+from ssm_sense.nn.surprise import SurprisePolicy
+from ssm_sense.nn.temporal import TemporalEncoder
 
 Fit = Callable[..., list[float]]
 
@@ -92,11 +96,33 @@ def test_what_does_not_fit_is_named(folder: Path) -> None:
         start_from(window(), folder)
 
 
+@torch.no_grad()
+def test_a_finer_grid_begins_with_what_the_coarser_one_saw(fit: Fit, folder: Path, tmp_path: Path) -> None:
+    coarse = torch.randn(1, 5, 4, 32)
+    fine = coarse.unflatten(2, (2, 2)).repeat_interleave(2, 2).repeat_interleave(2, 3).flatten(2, 3)
+    windows = [window(), SlidingWindow(CausalLM("nowhere"), 32, 32, places=16)]
+    for one in windows:
+        start_from(one, folder)
+    torch.testing.assert_close(windows[1].embed(fine), windows[0].embed(coarse))
+
+    fit(tmp_path / "ours", steps=1)
+    begun, _ = load_model(tmp_path / "ours" / "model")
+    encoder, head = TemporalEncoder(32, 16, grid=4, layers=2), LFPHead(16, 32)
+    grown = SsmSense(encoder, head, SurprisePolicy(), Episode(16, tokens=2, layers=1), CausalLM("nowhere"), 32)
+    start_from(grown, tmp_path / "ours" / "model")
+    assert isinstance(begun, SsmSense)
+    narrow, _ = begun.encoder(coarse, begun.encoder.initial_state(1))
+    wide, _ = encoder(fine, encoder.initial_state(1))
+    torch.testing.assert_close(wide[:, :, [0, 2, 8, 10]], narrow)
+    torch.testing.assert_close(grown.event_probes[:, [0, 3, 12, 15]], begun.event_probes)
+
+
 def test_other_latents_are_refused(folder: Path) -> None:
     check_vision(folder, {"path": "elsewhere", "layer": -1, "pooling": "average", "grid": 2})
     with pytest.raises(UserError, match=r"was trained on latents with vision\.layer -1, got -2"):
         check_vision(folder, {"path": "elsewhere"})
-    with pytest.raises(UserError, match=r"vision\.grid 2, got 8"):
-        check_vision(folder, {"layer": -1, "pooling": "average"})
+    check_vision(folder, {"layer": -1, "pooling": "average", "grid": 4})
+    with pytest.raises(UserError, match=r"vision\.grid 2, got 3"):
+        check_vision(folder, {"layer": -1, "pooling": "average", "grid": 3})
     with pytest.raises(UserError, match=r"config\.yaml"):
         check_vision(folder / "missing", {})
