@@ -33,6 +33,7 @@ class StreamModule(L.LightningModule):
         lr_scheduler: stepped after every optimizer step; None keeps the rate constant.
         true_events_steps: for so many steps the true boundaries stand in for found ones, while the predictor whose
             surprise finds them is still untrained.
+        true_events_always: they do so to the end, in validation and test too: an oracle, and no result of the model's.
         reader_weight: of the loss of a linear reader that is asked everything at once (`data.world.dense`) of what the
             model hands over wherever a question is put; 0 has none. The reader serves training alone and is no part of
             the model; its losses are logged by kind.
@@ -49,6 +50,7 @@ class StreamModule(L.LightningModule):
         rates: dict[str, float] | None = None,
         start: str | None = None,
         reader_weight: float = 0.0,
+        true_events_always: bool = False,
     ) -> None:
         super().__init__()
         if backend not in ("any", "native"):
@@ -57,7 +59,7 @@ class StreamModule(L.LightningModule):
         self.save_hyperparameters()
         self.model = model
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
-        self.true_events_steps = true_events_steps
+        self.true_events_steps, self.true_events_always = true_events_steps, true_events_always
         self.backend = backend
         self.rates, self.start = rates, start
         if reader_weight and not model.readout_width:
@@ -128,7 +130,8 @@ class StreamModule(L.LightningModule):
 
     def training_step(self, batch: StreamBatch, batch_idx: int) -> Tensor:
         """Loss of one batch of streams."""
-        events = batch.events if self.global_step < self.true_events_steps else None
+        told = self.true_events_always or self.global_step < self.true_events_steps
+        events = batch.events if told else None
         losses, _ = self._losses(batch, events)
         for name, value in losses.items():
             self.log(f"train/{name}", value, prog_bar=name in ("loss", "answer"), sync_dist=self._ranks > 1)
@@ -173,7 +176,7 @@ class StreamModule(L.LightningModule):
         self._evaluate(batch, "test")
 
     def _evaluate(self, batch: StreamBatch, stage: str) -> None:
-        losses, per_query = self._losses(batch, None)
+        losses, per_query = self._losses(batch, batch.events if self.true_events_always else None)
         for name, value in losses.items():
             self._add(f"{stage}/{name}", float(value) * len(batch.seconds), len(batch.seconds))
         for kind, loss in zip(batch.kinds, per_query.tolist(), strict=True):
