@@ -1,0 +1,68 @@
+"""`ssm-sense latent fit | load | length`: train a memory on streams of latents, and ask what it holds."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssm_sense.errors import UserError
+
+if TYPE_CHECKING:
+    from ssm_sense.lit.latent import LatentModule
+
+_CHECKPOINT = "model.ckpt"
+
+
+def main(argv: list[str]) -> int:
+    """Train, or measure and write a list of rows as JSON."""
+    if argv[:1] == ["fit"]:
+        from ssm_sense.commands.latent_fit import fit
+
+        return fit(argv)
+    arguments = _parser().parse_args(argv)
+    module = _load(arguments.model)
+    from ssm_sense.evaluate.latent import recall_by_length, recall_by_load, write_rows
+
+    try:
+        if arguments.test == "load":
+            shape = (arguments.loads, arguments.events, arguments.streams, arguments.seed)
+            rows = recall_by_load(module.model, module.world, *shape)
+        else:
+            shape = (arguments.minutes, arguments.facts, arguments.streams, arguments.seed)
+            rows = recall_by_length(module.model, module.world, *shape)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    write_rows(rows, arguments.out)
+    for row in rows:
+        print(
+            f"load {row['load']:>4}  {row['minutes']:>5.4g} min  recall {row['recall']:.3f} "
+            f"[{row['recall_low']:.3f}, {row['recall_high']:.3f}]  {row['bits']:6.1f} bits in "
+            f"{row['state_bytes']:,.0f} bytes"
+        )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ssm-sense latent", description=__doc__)
+    tests = parser.add_subparsers(dest="test", required=True, metavar="fit | load | length")
+    tests.add_parser("fit", help="train what a YAML file describes; `ssm-sense latent fit --help`")
+    load = tests.add_parser("load", help="recall against the number of facts")
+    load.add_argument("--loads", type=int, nargs="+", default=[4, 8, 16, 32, 64, 128], metavar="N")
+    load.add_argument("--events", type=int, default=150, metavar="N", help="of every stream; default: %(default)s")
+    length = tests.add_parser("length", help="recall against the length of the stream")
+    length.add_argument("--minutes", type=int, nargs="+", default=[10, 30, 60, 120, 240], metavar="N")
+    length.add_argument("--facts", type=int, default=16, metavar="N", help="of every stream; default: %(default)s")
+    for test in (load, length):
+        test.add_argument("--model", type=Path, required=True, metavar="DIR", help="what `latent fit --folder` wrote")
+        test.add_argument("--out", type=Path, required=True, metavar="FILE", help="the rows, as JSON")
+        test.add_argument("--streams", type=int, default=64, metavar="N", help="default: %(default)s")
+        test.add_argument("--seed", type=int, default=2_000_000, help="of the test streams; default: %(default)s")
+    return parser
+
+
+def _load(folder: Path) -> "LatentModule":
+    path = folder / _CHECKPOINT
+    if not path.is_file():
+        raise UserError(f"{path}: expected what `ssm-sense latent fit --folder {folder}` writes, but there is no file")
+    from ssm_sense.lit.latent import LatentModule
+
+    return LatentModule.load_from_checkpoint(path, map_location="cpu").eval()

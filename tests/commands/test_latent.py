@@ -1,0 +1,57 @@
+"""`ssm-sense latent`: every config loads, a training goes through, and what it wrote is asked."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from ssm_sense import cli
+from ssm_sense.commands.latent_fit import LatentCLI
+from ssm_sense.lit.latent import LatentData, LatentModule
+from ssm_sense.nn.latent_reader import held_bytes
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "configs" / "latent").glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_config_instantiates_at_matched_bytes(path: Path) -> None:
+    system = LatentCLI(LatentModule, LatentData, args=[f"--config={path}"], run=False, seed_everything_default=0)
+    module = system.model
+    assert system.datamodule.world is module.world
+    scheduled = module.configure_optimizers()["lr_scheduler"]["scheduler"]
+    assert scheduled.total_steps == system.trainer.max_steps
+    with torch.inference_mode():
+        state = module.model.watch(torch.zeros(1, 40, 4, module.world.width), module.model.initial_state(1))
+    if path.stem != "all_frames":
+        assert held_bytes(module.model, state) == pytest.approx(8_720, rel=0.02)
+
+
+@pytest.mark.parametrize("memory", ["episode", "delta"])
+def test_trained_kept_and_asked(memory: str, capsys: pytest.CaptureFixture[str]) -> None:
+    args = [
+        "latent", "fit", f"--config={ROOT / 'configs' / 'latent' / memory}.yaml", "--trainer.max_steps=2",
+        "--model.lr_scheduler.init_args.total_steps=2", "--data.events=12", "--data.facts=4", "--data.batch_size=2",
+        "--trainer.val_check_interval=2", "--data.val_batches=1", "--folder=kept",
+    ]  # fmt: skip
+    assert cli.main(args) == 0
+    assert "a blank state holds 8,720 bytes" in capsys.readouterr().out
+    shape = ["--model", "kept", "--streams", "5"]
+    assert cli.main(["latent", "load", *shape, "--loads", "2", "4", "--events", "12", "--out", "load.json"]) == 0
+    rows = json.loads(Path("load.json").read_text())
+    assert [row["load"] for row in rows] == [2, 4]
+    assert {row["state_bytes"] for row in rows} == {8_720}
+    assert cli.main(["latent", "length", *shape, "--minutes", "10", "--facts", "4", "--out", "length.json"]) == 0
+    assert len(json.loads(Path("length.json").read_text())) == 1
+    assert "load    4     10 min  recall" in capsys.readouterr().out
+
+
+def test_what_cannot_be_is_said_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["latent", "load", "--model", "nowhere", "--out", "x.json"]) == 2
+    assert "nowhere/model.ckpt: expected what `ssm-sense latent fit" in capsys.readouterr().err

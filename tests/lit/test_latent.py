@@ -1,0 +1,55 @@
+"""Training on the latent world: batches are functions of their number, grow in load, and can be learned."""
+
+import pytest
+import torch
+
+from ssm_sense.data.world.latent import LatentWorld
+from ssm_sense.lit.latent import LatentBatches, LatentModule
+from ssm_sense.nn.frame_bank import FrameBank
+
+WORLD = LatentWorld(width=16, needles=16, places=4, categories=2)
+
+
+def batches(**changed: int) -> LatentBatches:
+    shape = {"streams": 8, "events": 20, "facts": 12, "asked": 4, "grown": 0, "seed": 0}
+    return LatentBatches(WORLD, **{**shape, **changed})
+
+
+def test_a_batch_is_a_function_of_seed_and_number() -> None:
+    ones, others = batches(), batches(seed=1)
+    for number, later in zip((3, 4), batches(start=3, count=2), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ones.batch(number), later, strict=True))
+    assert not torch.equal(ones.batch(3).places[:1, :1], others.batch(3).places[:1, :1]) or not torch.equal(
+        ones.batch(3).codes[:1], others.batch(3).codes[:1]
+    )
+
+
+def test_streams_grow_to_their_full_length_and_load() -> None:
+    first = [batches(grown=1000, seed=seed).batch(0) for seed in range(40)]
+    last = [batches(grown=1000, seed=seed).batch(1000) for seed in range(40)]
+    assert max(batch.frames.shape[1] for batch in first) <= 12 < max(batch.frames.shape[1] for batch in last) <= 20
+    assert max(len(batch.codes) for batch in last) == 4
+    wandered = [bool((batch.others[:, 0] >= 0).all()) for batch in last]
+    assert 5 < sum(wandered) < 35
+
+
+def test_more_facts_than_events_are_refused() -> None:
+    with pytest.raises(ValueError, match="facts: expected at most events - 4 = 16, got 17"):
+        batches(facts=17)
+
+
+def test_attention_over_all_frames_learns() -> None:
+    torch.manual_seed(0)
+    module = LatentModule(WORLD, FrameBank(32))
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-2)
+    drawn = batches(streams=32, events=12, facts=4)
+    recall = []
+    for number in range(60):
+        losses, _ = module._losses(drawn.batch(number))
+        optimizer.zero_grad()
+        losses["loss"].backward()
+        optimizer.step()
+        recall.append(float(losses["recall"].detach()))
+    chance = torch.log(torch.tensor(4.0)).item()
+    assert sum(recall[:5]) / 5 > 0.9 * chance
+    assert sum(recall[-10:]) / 10 < 0.7 * chance
