@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -80,10 +81,16 @@ def stream_mean(
     return Estimate(mean, low, high, scores.size, n_streams)
 
 
+@lru_cache(maxsize=2)
 def stream_weights(n_streams: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """How often each stream stands in each bootstrap sample: (resamples, n_streams), rows summing to n_streams."""
+    """How often each stream stands in each bootstrap sample: (resamples, n_streams), rows summing to n_streams.
+
+    The same array for the same arguments, which cannot be written to.
+    """
     draws = np.random.default_rng(seed).multinomial(n_streams, [1 / n_streams] * n_streams, size=resamples)
-    return draws.astype(float)
+    weights = draws.astype(float)
+    weights.flags.writeable = False
+    return weights
 
 
 def percentiles(samples: np.ndarray, n_streams: int, confidence: float = CONFIDENCE) -> tuple[float, float]:

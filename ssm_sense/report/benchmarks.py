@@ -11,8 +11,8 @@ from ssm_sense.metrics.interval import Estimate
 from ssm_sense.metrics.vsi_bench import TASKS, bench_estimate, bench_scores
 from ssm_sense.report.palette import BLIND, VARIABLES, Palette
 from ssm_sense.report.rows import Line
-from ssm_sense.report.scores import credit, kind_title, minutes_of, series, settings_of
-from ssm_sense.report.tables import mean
+from ssm_sense.report.scores import budget_of, credit, kind_title, minutes_of, series, settings_of
+from ssm_sense.report.tables import mean, short_bytes
 
 _NAMES = {"vsi-super": "VSI-SUPER", "vsi-bench": "VSI-Bench", "vsi-590k": "VSI-590K"}
 _NOTES = {
@@ -68,11 +68,14 @@ def _benchmark(layout: str, dataset: str, rows: list[Line]) -> Benchmark:
         others = sorted((k, repr(v)) for k, v in settings_of(row).items() if k != "minutes")
         lines.setdefault(repr((series(row), row.get("config"), row.get("seed"), others)), []).append(row)
     policies = Counter(series(chosen[0]) for chosen in lines.values())
+    budgets = Counter((series(chosen[0]), budget_of(chosen[0])) for chosen in lines.values())
     entries = []
     for chosen in lines.values():
         policy = series(chosen[0])
         runs = ", ".join(dict.fromkeys(row["run"] for row in chosen))
-        label = policy if policies[policy] == 1 else f"{policy} · {runs}"
+        budget = budget_of(chosen[0])
+        told = runs if budget is None or budgets[policy, budget] > 1 else short_bytes(budget)
+        label = policy if policies[policy] == 1 else f"{policy} · {told}"
         entries.append(_entry(layout, label, policy, chosen))
     entries.sort(key=lambda entry: (entry.policy == BLIND, -entry.rank, entry.label))
     title = _NAMES[layout] if dataset in ("", _NAMES[layout]) else f"{_NAMES[layout]} · {dataset}"

@@ -14,10 +14,22 @@ from ssm_sense.report import figures, keyframes, page, svg, tables
 from ssm_sense.report.against import MARGIN, against_csv, against_section, comparisons
 from ssm_sense.report.benchmarks import benchmark_csv, benchmarks, benchmarks_section
 from ssm_sense.report.boundaries import boundary_csv, boundary_lines, boundary_sources
+from ssm_sense.report.controls import control_csv, controls, controls_section
+from ssm_sense.report.cost_figure import cost, course_csv, courses
 from ssm_sense.report.costs import cost_csv, costs, costs_section
+from ssm_sense.report.durations import (
+    Topic,
+    against_bytes,
+    bytes_caption,
+    duration_caption,
+    duration_csv,
+    durations,
+    topics,
+)
 from ssm_sense.report.palette import FIRST, Palette
 from ssm_sense.report.rows import Evidence, Track, read
 from ssm_sense.report.scores import kind_title, score_csv, score_groups, series
+from ssm_sense.report.tables import count_csv, timeline_csv
 
 
 def build(
@@ -47,6 +59,14 @@ def build(
     folder.mkdir(parents=True, exist_ok=True)
     sections: list[str] = []
     drawn: dict[str, Callable[[float], Figure]] = {}
+    found = topics(evidence.rows)
+    sections += _topic_sections(found, palette, drawn)
+    if drawn:
+        tables.write_csv(folder / "durations.csv", duration_csv(found))
+    conditions = controls(found)
+    if conditions:
+        tables.write_csv(folder / "controls.csv", control_csv(conditions))
+        sections.append(controls_section(conditions, palette))
     if groups:
         tables.write_csv(folder / "scores.csv", score_csv(groups))
         sections.append(page.scores_section(groups, palette))
@@ -63,6 +83,7 @@ def build(
     track = _shown(evidence, clip)
     if track is not None:
         policy = evidence.policy(track.run)
+        tables.write_csv(folder / "timeline.csv", timeline_csv(track))
         drawn["timeline"] = partial(figures.timeline, track, palette.colour(policy))
         facts = figures.timeline_facts(track)
         picture = svg.inline(drawn["timeline"], "timeline", f"Surprise over time in clip {track.clip}")
@@ -73,7 +94,9 @@ def build(
         sections.append(page.boundaries_section(sources))
     watched = [track for track in evidence.tracks if len(track.t_s) > 1 and np.isfinite(track.ms).any()]
     if watched:
-        drawn["cost"] = partial(figures.cost, watched, evidence.policy, palette)
+        spent_s = courses(watched, evidence.rows, evidence.policy)
+        tables.write_csv(folder / "cost.csv", course_csv(spent_s))
+        drawn["cost"] = partial(cost, spent_s, palette)
         sections.append(_cost_section(drawn["cost"], watched))
     spent = costs(evidence.rows)
     if spent:
@@ -81,6 +104,7 @@ def build(
         sections.append(costs_section(spent, palette))
     kind = figures.count_kind(evidence.rows)
     if kind is not None:
+        tables.write_csv(folder / "counts.csv", count_csv(figures.counted(evidence.rows)))
         drawn["counts"] = partial(figures.counts, evidence.rows, palette)
         sections.append(_counts_section(drawn["counts"], kind))
     failed = tables.failures(evidence.rows)
@@ -108,12 +132,30 @@ def _shown(evidence: Evidence, clip: str | None) -> Track | None:
     )
 
 
+def _topic_sections(found: Sequence[Topic], palette: Palette, drawn: dict[str, Callable[[float], Figure]]) -> list[str]:
+    """The figures of scores against length and against bytes, where there are several, and their sections."""
+    sections = []
+    for i, topic in enumerate(found):
+        parts = []
+        if len(topic.floors) > 1:
+            drawn[f"duration-{i}"] = partial(durations, topic, palette)
+            parts.append((f"duration-{i}", duration_caption(topic)))
+        if len({point.nbytes for point in topic.overall if point.nbytes > 0}) > 1:
+            drawn[f"bytes-{i}"] = partial(against_bytes, topic, palette)
+            parts.append((f"bytes-{i}", bytes_caption(topic)))
+        for place, (name, caption) in enumerate(parts):
+            picture = svg.inline(drawn[name], name, f"{topic.measure} of {topic.name}")
+            sections.append(page.figure_section("" if place else topic.name, picture, caption))
+    return sections
+
+
 def _cost_section(draw: Callable[[float], Figure], tracks: Sequence[Track]) -> str:
     streams = len({track.clip for track in tracks})
     caption = (
-        "<b>What a policy holds, and what a frame costs, as the stream goes on.</b> Bytes of everything kept of the "
-        f"stream, and milliseconds for each frame, vision included; median over {_many(streams, 'stream')}. A memory "
-        "that does not grow is a level line."
+        "<b>What a policy holds, and what a frame and an answer cost, as the stream goes on.</b> Bytes of everything "
+        "kept of the stream, milliseconds for each frame, vision included unless latents were cached, and for an "
+        f"answer; median over {_many(streams, 'stream')}. Of a policy with several budgets, the one at which it held "
+        "least. A memory that does not grow is a level line."
     )
     return page.figure_section("Cost against length", svg.inline(draw, "cost", "Bytes and time a frame"), caption)
 

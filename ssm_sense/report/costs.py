@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from ssm_sense.report.figures import short_bytes
 from ssm_sense.report.palette import BLIND, VARIABLES, Palette
 from ssm_sense.report.rows import Line
 from ssm_sense.report.scores import series
-from ssm_sense.report.tables import mean
+from ssm_sense.report.tables import mean, short_bytes
 
 
 @dataclass(frozen=True)

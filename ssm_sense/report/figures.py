@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from ssm_sense.metrics.answer import parse_number
 from ssm_sense.metrics.boundary import match_boundaries
@@ -50,7 +49,6 @@ STYLE: dict[Any, Any] = {
 
 _POINTS = 1200
 """A line with more points than this is thinned: no screen shows more, and the page stays small."""
-_BINS = 60
 _PANELS = 8
 _COUNTS = re.compile("count|vsc")
 """Kinds of question that are answered by a count, and not by a length in metres, say."""
@@ -117,40 +115,6 @@ def timeline(track: Track, colour: str, width_in: float) -> Figure:
     return figure
 
 
-def cost(tracks: Sequence[Track], policy_of: Callable[[str], str], palette: Palette, width_in: float) -> Figure:
-    """Bytes held and milliseconds a frame against time in the stream, the median over streams for every policy."""
-    wide = width_in > 5
-    figure = Figure(figsize=(width_in, 2.6 if wide else 4.6), layout="constrained")
-    left, right = figure.subplots(1, 2) if wide else figure.subplots(2, 1)
-    present = [p for p in palette.order if any(policy_of(t.run) == p for t in tracks)]
-    longest = max(float(t.t_s[-1]) for t in tracks)
-    scale, unit = (60.0, "min") if longest >= 180 else (1.0, "s")
-    for policy in present:
-        chosen = [t for t in tracks if policy_of(t.run) == policy]
-        style = {"color": palette.colour(policy), "linestyle": palette.dash(policy), "label": policy}
-        for panel, name in ((left, "nbytes"), (right, "ms")):
-            at, values = _median_course(chosen, name, longest)
-            known = np.isfinite(values) & (values > 0)
-            if known.any():
-                panel.plot(at[known] / scale, values[known], **style)
-    left.set(yscale="log", ylabel="memory held (bytes)")
-    left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_bytes(value)))
-    left.yaxis.minorticks_off()
-    _whole_decades(left)
-    right.set(ylabel="time a frame (ms)")
-    right.set_ylim(bottom=0)
-    for panel in (left, right):
-        panel.set(xlabel=f"time in the stream ({unit})", xlim=(0, longest / scale))
-        panel.grid(axis="y", color=RULE, linewidth=0.5, alpha=0.6)
-    shown = {
-        label: line for panel in (left, right) for line, label in zip(*panel.get_legend_handles_labels(), strict=True)
-    }
-    labels, handles = [p for p in present if p in shown], [shown[p] for p in present if p in shown]
-    ncols = max(1, int(width_in / (0.6 + 0.08 * max(map(len, labels)))))
-    figure.legend(handles, labels, loc="outside upper left", ncols=ncols, frameon=False, handlelength=1.6)
-    return figure
-
-
 def counts(rows: Sequence[Line], palette: Palette, width_in: float) -> Figure:
     """Predicted against true counts, a panel a policy; the shaded wedge earns credit, the line all of it."""
     groups = counted(rows)
@@ -203,15 +167,6 @@ def counted(rows: Sequence[Line]) -> dict[str, list[tuple[float, float | None]]]
     return groups
 
 
-def short_bytes(value: float) -> str:
-    """Bytes to three figures: "512 B", "4.19 MB" (decimal multiples)."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 999.5:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} TB"
-
-
 def _changes_s(track: Track) -> list[float]:
     """True boundaries, the beginning of the stream not among them."""
     return [t for t, _ in track.events or [] if t > track.t_s[0]]
@@ -234,25 +189,3 @@ def _thinned(x: np.ndarray, y: np.ndarray, pool: Callable[[np.ndarray], Any]) ->
     starts = range(0, len(x), step)
     pooled = [pool(part) if np.isfinite(part := y[i : i + step]).any() else np.nan for i in starts]
     return x[::step], np.array(pooled)
-
-
-def _median_course(tracks: Sequence[Track], name: str, longest_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """The median over streams, in each of _BINS stretches of time, of their own medians there."""
-    edges = np.linspace(0, longest_s, _BINS + 1)
-    medians = np.full((len(tracks), _BINS), np.nan)
-    for i, track in enumerate(tracks):
-        places = np.clip(np.searchsorted(edges, track.t_s, side="right") - 1, 0, _BINS - 1)
-        values = getattr(track, name)
-        for place in np.unique(places):
-            part = values[places == place]
-            if np.isfinite(part).any():
-                medians[i, place] = np.nanmedian(part)
-    seen = np.isfinite(medians).any(axis=0)
-    at = (edges[:-1] + edges[1:])[seen] / 2
-    return at, np.nanmedian(medians[:, seen], axis=0)
-
-
-def _whole_decades(panel: Axes) -> None:
-    """Limits of a logarithmic axis at powers of ten, so that a constant memory is not drawn as noise."""
-    low, high = panel.get_ylim()
-    panel.set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high)))

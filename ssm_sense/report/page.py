@@ -7,11 +7,15 @@ from importlib.resources import files
 
 from ssm_sense.metrics.interval import Estimate
 from ssm_sense.report.boundaries import TOLERANCE_S, Source
-from ssm_sense.report.figures import TimelineFacts, short_bytes
+from ssm_sense.report.figures import TimelineFacts
 from ssm_sense.report.keyframes import KeyFrame
 from ssm_sense.report.palette import VARIABLES, Palette
 from ssm_sense.report.rows import Line, Track
 from ssm_sense.report.scores import Group, Score
+from ssm_sense.report.tables import short_bytes
+
+_SHOWN = 80
+"""Longer tables of scores are folded away."""
 
 
 def document(title: str, facts: str, sections: Sequence[str]) -> str:
@@ -50,14 +54,16 @@ def scores_section(groups: Sequence[Group], palette: Palette) -> str:
         notes.append("Questions left without an answer by a clip that failed count as wrong.")
     if any(score.unscored for group in groups for score in group.scores):
         notes.append("Questions on which the official scorer crashed, or that a cap cut off, are left out of n.")
+    count = sum(len(group.scores) for group in groups)
+    hide, end = (f"<details><summary>All {count} scores</summary>\n", "</details>\n") if count > _SHOWN else ("", "")
     return (
         "<h2>Scores</h2>\n"
         "<p>Each stream was watched once, from its first frame to its last, and each question asked when the stream "
-        "reached its time.</p>\n"
+        f"reached its time.</p>\n{hide}"
         '<div class="scroll"><table class="scores"><thead><tr><th>Policy</th><th>Score</th><th>95% interval</th>'
         '<th class="plot wide-only"><div class="ends"><span>0</span><span>50</span><span>100</span></div></th>'
         '<th class="size">n (streams)</th><th class="wide-only">Memory</th><th class="wide-only">ms/frame</th>'
-        f"</tr></thead>{body}</table></div>\n"
+        f"</tr></thead>{body}</table></div>\n{end}"
         f'<p class="caption"><b>Score of every policy on every kind of question, in percent.</b> {said} '
         "Beside each kind stands what needs no video, guessing among the options or always giving the one answer "
         "that earns most on these very questions, and the blind model, which is asked without seeing"
@@ -176,8 +182,9 @@ def _source_row(source: Source) -> str:
 
 
 def figure_section(heading: str, svg: str, caption: str) -> str:
-    """One figure under its heading; `caption` is HTML."""
-    return f"<h2>{escape(heading)}</h2>\n<figure>{svg}\n<figcaption>{caption}</figcaption></figure>"
+    """One figure under its heading, if it has one; `caption` is HTML."""
+    title = f"<h2>{escape(heading)}</h2>\n" if heading else ""
+    return f"{title}<figure>{svg}\n<figcaption>{caption}</figcaption></figure>"
 
 
 def failures_section(failed: Sequence[Line]) -> str:

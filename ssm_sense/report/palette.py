@@ -39,8 +39,13 @@ class Palette:
 
     def colour(self, policy: str) -> str:
         """The policy's colour as hex, a key of VARIABLES."""
-        return _BLIND if policy == BLIND else _SERIES[self._place[policy] % len(_SERIES)]
+        return _BLIND if policy == BLIND else _SERIES[self._turn(policy)[1]]
 
     def dash(self, policy: str) -> str | tuple[float, tuple[float, ...]]:
         """The policy's line style in matplotlib's terms; beyond eight policies it tells equal colours apart."""
-        return "-" if policy == BLIND else _DASHES[self._place[policy] // len(_SERIES) % len(_DASHES)]
+        return "-" if policy == BLIND else _DASHES[self._turn(policy)[0] % len(_DASHES)]
+
+    def _turn(self, policy: str) -> tuple[int, int]:
+        """How often all colours were used before, and the colour's place; the first policy shares its own with none."""
+        turn, place = divmod(self._place[policy] - 1, len(_SERIES) - 1)
+        return (0, 0) if self._place[policy] == 0 else (turn, place + 1)

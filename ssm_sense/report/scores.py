@@ -10,7 +10,7 @@ from ssm_sense.metrics.interval import Estimate, proportion, stream_mean
 from ssm_sense.metrics.score import best_constant
 from ssm_sense.report.palette import BLIND
 from ssm_sense.report.rows import Line
-from ssm_sense.report.tables import mean
+from ssm_sense.report.tables import mean, short_bytes
 
 _KINDS = {"vsr": "Recall (VSR)", "vsc": "Count (VSC)", "vsc-streaming": "Count while streaming (VSC)"}
 WHOLE = ("vsr", "vsc")
@@ -117,6 +117,13 @@ def settings_of(row: Line) -> Mapping[str, Any]:
     return row.get("settings") or {}
 
 
+def budget_of(row: Line) -> int | None:
+    """The bytes that a row's policy was allowed, where its run named any."""
+    policy = settings_of(row).get("policy")
+    budget = policy.get("budget_bytes") if isinstance(policy, dict) else None
+    return budget if isinstance(budget, int) else None
+
+
 def minutes_of(row: Line) -> float | None:
     """The length of stream that a question stands for, where its run names one.
 
@@ -137,12 +144,42 @@ def credit(row: Line) -> float | None:
     return None if row["correct"] is None else float(row["correct"])
 
 
+def floor_of(rows: Sequence[Line]) -> tuple[float, str]:
+    """What these questions earn without a video, and how, in words."""
+    return _floor(_questions(rows), _all_counts(rows))
+
+
+def _labels(runs: Mapping[str, Line]) -> dict[str, str]:
+    """What tells runs apart: the policy, its budget if it has several runs, or else the run's name."""
+    policies = Counter(map(series, runs.values()))
+    budgets = Counter((series(row), budget_of(row)) for row in runs.values())
+    labels = {}
+    for run, row in runs.items():
+        policy, budget = series(row), budget_of(row)
+        if policies[policy] == 1:
+            labels[run] = policy
+        elif budgets[policy, budget] == 1:
+            labels[run] = policy if budget is None else f"{policy} · {short_bytes(budget)}"
+        else:
+            labels[run] = f"{policy} · {run}"
+    return labels
+
+
+def _questions(rows: Sequence[Line]) -> list[Line]:
+    """A row of each question, whoever answered it."""
+    return list({(row["clip"], row["question"], *row["options"], row["t_s"]): row for row in rows}.values())
+
+
+def _all_counts(rows: Sequence[Line]) -> bool:
+    return all(not row["options"] and _is_number(row["truth"]) for row in rows)
+
+
 def _group(title: str, rows: list[Line]) -> Group:
-    counts = all(not row["options"] and _is_number(row["truth"]) for row in rows)
+    counts = _all_counts(rows)
     runs: dict[str, list[Line]] = {}
     for row in rows:
         runs.setdefault(row["run"], []).append(row)
-    policies = Counter(series(run_rows[0]) for run_rows in runs.values())
+    labels = _labels({run: run_rows[0] for run, run_rows in runs.items()})
     independent = not counts and all(len({r["clip"] for r in run}) == len(run) for run in runs.values())
     scores = []
     for run, run_rows in runs.items():
@@ -156,7 +193,7 @@ def _group(title: str, rows: list[Line]) -> Group:
         )
         scores.append(
             Score(
-                label=policy if policies[policy] == 1 else f"{policy} · {run}",
+                label=labels[run],
                 policy=policy,
                 run=run,
                 estimate=estimate,
@@ -168,8 +205,8 @@ def _group(title: str, rows: list[Line]) -> Group:
                 told_ahead=any((r.get("traits") or {}).get("query_aware", False) for r in run_rows),
             )
         )
-    asked = {(r["clip"], r["question"], r["t_s"]): r for r in rows}
-    floor, floor_label = _floor(list(asked.values()), counts)
+    asked = _questions(rows)
+    floor, floor_label = _floor(asked, counts)
     return Group(
         title=title,
         measure="MRA" if counts else "accuracy",

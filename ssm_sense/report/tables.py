@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssm_sense.report.rows import Line
+from ssm_sense.report.rows import Line, Track
 
 
 def provenance(rows: Sequence[Line]) -> list[dict[str, str]]:
@@ -38,6 +38,31 @@ def failures(rows: Sequence[Line]) -> list[Line]:
     return list(first.values())
 
 
+def timeline_csv(track: Track) -> list[dict[str, Any]]:
+    """timeline.csv: a line a frame of the clip that is shown."""
+    found, events = set(track.found_s), dict(track.events or ())
+    return [
+        {
+            "t_s": float(t_s),
+            "surprise": float(track.surprise[i]),
+            "gate": float(track.gate[i]),
+            "found": int(t_s in found),
+            "true_event": "" if track.events is None else int(t_s in events),
+            "label": events.get(t_s, ""),
+        }
+        for i, t_s in enumerate(track.t_s.tolist())
+    ]
+
+
+def count_csv(groups: Mapping[str, Sequence[tuple[float, float | None]]]) -> list[dict[str, Any]]:
+    """counts.csv: a line an answer; one without a number is empty."""
+    return [
+        {"policy": policy, "truth": truth, "answered": math.nan if answer is None else answer}
+        for policy, pairs in groups.items()
+        for truth, answer in pairs
+    ]
+
+
 def write_csv(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     """One CSV file; numbers that are not known are left empty."""
     with open(path, "w", newline="", encoding="utf-8") as file:
@@ -51,3 +76,12 @@ def mean(values: Iterable[float | None]) -> float:
     """The mean of the values that are known, nan if none is."""
     known = [v for v in values if v is not None]
     return sum(known) / len(known) if known else math.nan
+
+
+def short_bytes(value: float) -> str:
+    """Bytes to three figures: "512 B", "4.19 MB" (decimal multiples)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"

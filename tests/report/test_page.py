@@ -11,8 +11,8 @@ from PIL import Image
 from ssm_sense.commands import report as command
 from ssm_sense.errors import UserError
 from ssm_sense.report import build
-from ssm_sense.report.figures import short_bytes
 from ssm_sense.report.palette import VARIABLES
+from ssm_sense.report.tables import short_bytes
 
 pytestmark = pytest.mark.filterwarnings("error::UserWarning")  # matplotlib warns of a layout that collapsed
 
@@ -61,7 +61,7 @@ def test_everything_is_written(page):
     out, written = page
     names = {path.name for path in written}
     assert names == {
-        *("page.html", "scores.csv", "boundaries.csv"),
+        *("page.html", "scores.csv", "boundaries.csv", "timeline.csv", "cost.csv", "counts.csv"),
         *(f"{name}.{ending}" for name in ("timeline", "cost", "counts") for ending in ("png", "svg")),
     }
     with Image.open(out.parent / "page" / "timeline.png") as image:
