@@ -25,12 +25,12 @@ class Decoder(LatentReader):
     def watch(self, frames_BEFV: Tensor, state: State) -> State:
         self.events += frames_BEFV.shape[1]
         frames = frames_BEFV.flatten(1, 2)
-        if "kept" in state and not self.forgets:
-            frames = torch.cat([state["kept"], frames], dim=1)
-        return state.replace(kept=frames)
+        if not self.forgets:
+            frames = torch.cat([state["entries"], frames], dim=1)
+        return state.replace(entries=frames)
 
     def answer(self, state: State, codes_RV: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        frames = state["kept"]
+        frames = state["entries"]
         best = (frames @ codes_RV.T).argmax(1)
         found = frames.gather(1, best.unsqueeze(-1).expand(-1, -1, WORLD.width)) / WORLD.loudness - codes_RV
         where = found @ torch.from_numpy(WORLD.place_codes).float().T
