@@ -13,6 +13,7 @@ from ssm_sense.errors import UserError
 from ssm_sense.sweep.cell import Place, run_cell
 from ssm_sense.sweep.plan import Cell
 
+_OBJECT_STORE_BYTES = 100 << 20  # a cell's line is all that a task hands over
 LOCAL = "local"
 """The address that stands for a Ray of our own, ended with the sweep."""
 
@@ -37,7 +38,8 @@ def run_on_ray(
     try:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
         if ours:
-            ray.init(LOCAL, num_cpus=max(1, round(workers * cpus)), include_dashboard=False, **quiet)
+            n_cpus = max(1, round(workers * cpus))
+            ray.init(LOCAL, num_cpus=n_cpus, include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
         else:
             ray.init(address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:

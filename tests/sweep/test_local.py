@@ -26,5 +26,5 @@ def test_closing_it_ends_what_runs_and_begins_nothing_more(plan, place, folder) 
     assert next(lines)["grid"]["mode"] == "plain"
     start = time.monotonic()
     lines.close()
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 30
     assert len(begun) <= 3

@@ -1,10 +1,13 @@
 """A sweep.yaml becomes cells, or an error that says what to put right."""
 
 import math
+import textwrap
+from pathlib import Path
 
 import pytest
 
 from ssm_sense.errors import UserError
+from ssm_sense.sweep.plan import read_plan
 
 
 def test_cells_are_the_product_of_grid_and_seeds(plan) -> None:
@@ -123,3 +126,13 @@ def test_what_is_wrong_is_said_before_anything_runs(plan, keys, message) -> None
     with pytest.raises(UserError, match=r"sweep\.yaml: ") as caught:
         plan(**keys)
     assert message in str(caught.value)
+
+
+def test_the_manuals_example_is_a_sweep(folder) -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text()
+    block = manual[manual.index("    name: load") : manual.index("\nOnly `run`")]
+    (folder / "sweep.yaml").write_text(textwrap.dedent(block))
+    made = read_plan(folder / "sweep.yaml", {"world", "fit", "evaluate"})
+    assert len(made.cells) == 3 * (2 * 3 - 2)
+    assert made.cells[0].commands[0][:3] == ("fit", "--config", "configs/tiny/ours.yaml")
+    assert made.figure.labels == {"mra": "accuracy"}
