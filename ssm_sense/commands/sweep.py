@@ -54,7 +54,6 @@ def _run(arguments: argparse.Namespace, plan: "Plan", cells: "list[Cell]", place
     from ssm_sense.sweep.cluster import run_on_ray
     from ssm_sense.sweep.drive import prepare, run_cells
     from ssm_sense.sweep.local import run_here
-    from ssm_sense.sweep.provenance import provenance
 
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=True)
@@ -62,7 +61,6 @@ def _run(arguments: argparse.Namespace, plan: "Plan", cells: "list[Cell]", place
     console.print(f"{plan.name}: {len(cells)} cells, {len(cells) - len(left)} of them finished before", highlight=False)
     if not left:
         return 0
-    provenance(place.start / place.here)  # as the code stands now, however long the sweep takes
     prepare(plan, place, console)
     if arguments.ray is None:
         lines = run_here(left, place, arguments.workers)

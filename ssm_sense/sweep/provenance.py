@@ -7,13 +7,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = ("ssm-sense", "torch", "transformers", "numpy")
-WRITTEN = {"rows.jsonl", "table.csv", "table.md"}
+WRITTEN = {"rows.jsonl", "table.csv"}
 WRITTEN_SUFFIXES = {".png", ".svg"}
 
 
-@cache
 def provenance(folder: Path) -> dict[str, object]:
-    """Of this code on this machine. folder: of the sweep, whose own rows, tables and figures are no change of code."""
+    """Of this code, as it stands now, on this machine.
+
+    folder: of the sweep, whose rows, tables and figures are no change of code.
+    """
+    return {"commit": commit_of(Path(__file__), folder), **_machine()}
+
+
+@cache
+def _machine() -> dict[str, object]:
     import torch
 
     from ssm_sense import ops
@@ -21,7 +28,6 @@ def provenance(folder: Path) -> dict[str, object]:
     kind = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.cuda.get_device_name() if kind == "cuda" else platform.machine()
     return {
-        "commit": commit_of(Path(__file__), folder),
         "backend": ops.backend(kind),
         "device": f"{kind} ({device})",
         "versions": {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}},
@@ -31,7 +37,7 @@ def provenance(folder: Path) -> dict[str, object]:
 def commit_of(file: Path, folder: Path) -> str:
     """The commit that `file` is tracked in, with "+changes" if tracked files differ from it; else "unknown".
 
-    What a sweep writes into its own folder does not count as a change.
+    Texts in Markdown, and what sweeps write into the folder and those beside it, do not count as changes.
     """
 
     def git(*arguments: str) -> str:
@@ -51,7 +57,8 @@ def commit_of(file: Path, folder: Path) -> str:
 
 
 def _is_written(path: Path, folder: Path) -> bool:
-    return path.parent == folder and (path.name in WRITTEN or path.suffix in WRITTEN_SUFFIXES)
+    written = path.name in WRITTEN or path.suffix in WRITTEN_SUFFIXES
+    return path.suffix == ".md" or (written and path.parent.parent == folder.parent)
 
 
 def _version(package: str) -> str:

@@ -12,7 +12,7 @@ from ssm_sense.sweep.provenance import commit_of, provenance
 def repository(tmp_path: Path) -> Path:
     """One commit of code and of a sweep with a row."""
     (tmp_path / "sweep").mkdir()
-    for name in ("code.py", "sweep/sweep.yaml", "sweep/rows.jsonl", "sweep/f1.png"):
+    for name in ("code.py", "README.md", "sweep/sweep.yaml", "sweep/rows.jsonl", "sweep/f1.png"):
         (tmp_path / name).write_text("1")
     for words in ("init -q", "add .", "-c user.name=a -c user.email=a@b commit -qm one"):
         subprocess.run(["git", "-C", str(tmp_path), *words.split()], check=True)
@@ -23,10 +23,11 @@ def test_what_a_sweep_writes_is_no_change(repository: Path) -> None:
     code, sweep = repository / "code.py", repository / "sweep"
     clean = commit_of(code, sweep)
     assert len(clean) == 40
-    for name in ("rows.jsonl", "f1.png"):
-        (sweep / name).write_text("2")
+    for name in ("README.md", "sweep/rows.jsonl", "sweep/f1.png"):
+        (repository / name).write_text("2")
     assert commit_of(code, sweep) == clean
-    assert commit_of(code, repository) == f"{clean}+changes"
+    assert commit_of(code, repository / "beside") == clean
+    assert commit_of(code, repository / "deeper" / "other") == f"{clean}+changes"
     (sweep / "sweep.yaml").write_text("2")
     assert commit_of(code, sweep) == f"{clean}+changes"
 
