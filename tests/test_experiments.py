@@ -14,7 +14,7 @@ from ssm_sense.sweep.plan import Plan, read_plan
 from ssm_sense.sweep.words import fill
 
 ROOT = Path(__file__).parents[1]
-SWEEPS = sorted((ROOT / "experiments").glob("*/sweep.yaml"))
+SWEEPS = sorted((ROOT / "experiments").rglob("sweep.yaml"))
 FOLDERS = sorted(path.parent for path in (ROOT / "experiments").glob("*/README.md"))
 
 
@@ -33,7 +33,7 @@ def test_an_experiment_states_its_claim_and_its_verdict_rule(folder: Path) -> No
         assert word in text, f"{folder.name}: expected the word {word!r} in README.md"
 
 
-@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: str(path.parent.relative_to(ROOT)))
 def test_a_sweep_can_be_planned_and_its_files_are_there(path: Path) -> None:
     plan = plan_of(path)
     for template in {template for cell in plan.cells for template in cell.commands} | set(plan.prepare):
