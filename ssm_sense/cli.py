@@ -29,13 +29,14 @@ COMMANDS = {
     "data": "check datasets, score answers, export rendered sets",
     "features": "cache vision latents of a folder of videos",
     "latent": "train a memory on streams of latents, and ask what it holds",
+    "splices": "see whether surprise stands at events or at splices",
     "demo": "see the whole system at work, small, on this machine",
     "bench": "measure speed and memory on this machine",
     "info": "print versions, backend and device",
 }
 """Subcommands of our own, each `ssm_sense.commands.<name>:main(argv) -> int`."""
 
-RECURRENT = {*TRAINING, "stream", "evaluate", "calibrate", "latent", "demo", "bench"}
+RECURRENT = {*TRAINING, "stream", "evaluate", "calibrate", "latent", "splices", "demo", "bench"}
 """Those that run the recurrence, and say so once if it runs slowly for want of its native kernels."""
 
 USER_ERROR_STATUS = 2
