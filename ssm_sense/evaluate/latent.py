@@ -38,7 +38,7 @@ class Answers(NamedTuple):
     recall: np.ndarray
     """(B, L) bool."""
     order: np.ndarray
-    """(B, 4) bool; where a place of the wanderer is yet to come, False."""
+    """(B, n) bool: of the n places at which the wanderer has been."""
     mra: np.ndarray
     """(B, C): of the counts."""
     blind: float
@@ -145,7 +145,8 @@ def asked(
     """Every question there is, put to a state."""
     codes: Tensor = torch.from_numpy(world.needle_codes[needles]).float()
     where, others, numbers = (logits.argmax(-1).numpy() for logits in model.answer(state, codes))
-    order = (others[:, :WANDERINGS] == walk.wanderer) & (walk.wanderer != UNKNOWN)
+    been = int((walk.wanderer[0] != UNKNOWN).sum())
+    order = others[:, :been] == walk.wanderer[:, :been]
     counts = walk.counts(houses)
     pairs = zip(numbers.ravel().tolist(), counts.ravel().tolist(), strict=True)
     mra = np.array([mean_relative_accuracy(number, count) for number, count in pairs])

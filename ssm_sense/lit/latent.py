@@ -40,7 +40,7 @@ class LatentBatches(IterableDataset[LatentBatch]):
     """Batches without end, each a function of the seed and its number alone.
 
     Loads and lengths are uniform in the logarithm, from one fact and a few events up to ``facts`` and ``events``.
-    At first these highest values are low; they grow with the batches' number until ``grown``.
+    At first these highest values are low, 4 and 12, so that what can be read at all is found; then they grow.
 
     Args:
         world: that the streams come from.
@@ -48,7 +48,8 @@ class LatentBatches(IterableDataset[LatentBatch]):
         events: most of a stream, E.
         facts: most of a stream.
         asked: most needles that a batch asks about.
-        grown: the batch from which on streams have their full length and load.
+        held: batches before streams begin to grow.
+        grown: batches in which they then grow to their full length and load; 0 begins with full ones.
         seed: of everything drawn.
         start, count: numbers of the first batch and of batches; None never ends.
     """
@@ -60,6 +61,7 @@ class LatentBatches(IterableDataset[LatentBatch]):
         events: int,
         facts: int,
         asked: int,
+        held: int,
         grown: int,
         seed: int,
         start: int = 0,
@@ -68,7 +70,8 @@ class LatentBatches(IterableDataset[LatentBatch]):
         if facts + WANDERINGS > events:
             raise ValueError(f"facts: expected at most events - {WANDERINGS} = {events - WANDERINGS}, got {facts}")
         self.world, self.streams, self.events, self.facts = world, streams, events, facts
-        self.asked, self.grown, self.seed, self.start, self.count = asked, grown, seed, start, count
+        self.asked, self.held, self.grown = asked, held, grown
+        self.seed, self.start, self.count = seed, start, count
 
     def __iter__(self) -> Iterator[LatentBatch]:
         number = self.start
@@ -79,7 +82,7 @@ class LatentBatches(IterableDataset[LatentBatch]):
     def batch(self, number: int) -> LatentBatch:
         """Batch ``number`` of this seed."""
         rng = np.random.default_rng((self.seed, number))
-        share = min(1.0, (number + 1) / max(1, self.grown))
+        share = min(1.0, max(0, number + 1 - self.held) / self.grown) if self.grown else 1.0
         most_facts = max(4.0, self.facts ** (0.1 + 0.9 * share))
         facts = min(int(_log_uniform(rng, 1, most_facts + 1)), self.facts)
         wanderings = WANDERINGS if rng.random() < 0.5 else 0
@@ -102,7 +105,7 @@ class LatentData(L.LightningDataModule):
     """Training streams of a `LatentWorld`.
 
     Args:
-        events, facts, asked, grown: as for `LatentBatches`.
+        events, facts, asked, held, grown: as for `LatentBatches`.
         batch_size: B.
         val_batches: of a validation run, at full length and load; drawn from other seeds than any of training.
         seed: of everything drawn.
@@ -117,25 +120,27 @@ class LatentData(L.LightningDataModule):
         facts: int = 128,
         batch_size: int = 32,
         asked: int = 16,
-        grown: int = 500,
+        held: int = 500,
+        grown: int = 200,
         val_batches: int = 8,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.shape = {"events": events, "facts": facts, "streams": batch_size, "asked": asked}
-        self.grown, self.val_batches, self.seed = grown, val_batches, seed
+        self.growth, self.val_batches, self.seed = (held, grown), val_batches, seed
 
     def train_dataloader(self) -> DataLoader[LatentBatch]:
         """Goes on from the step that training has reached."""
         done = 0 if self.trainer is None else self.trainer.fit_loop.epoch_loop.total_batch_idx + 1
-        return self._loader(self.grown, self.seed, done, None)
+        return self._loader(self.growth, self.seed, done, None)
 
     def val_dataloader(self) -> DataLoader[LatentBatch]:
         """The same batches at every validation."""
-        return self._loader(0, self.seed + 1_000_000, 0, self.val_batches)
+        return self._loader((0, 0), self.seed + 1_000_000, 0, self.val_batches)
 
-    def _loader(self, grown: int, seed: int, start: int, count: int | None) -> DataLoader[LatentBatch]:
-        batches = LatentBatches(self.world, **self.shape, grown=grown, seed=seed, start=start, count=count)
+    def _loader(self, growth: tuple[int, int], seed: int, start: int, count: int | None) -> DataLoader[LatentBatch]:
+        held, grown = growth
+        batches = LatentBatches(self.world, **self.shape, held=held, grown=grown, seed=seed, start=start, count=count)
         return DataLoader(batches, batch_size=None)
 
 

@@ -42,6 +42,7 @@ def test_who_keeps_everything_recalls_nearly_everything_at_any_load_and_length()
     rows = recall_by_load(Decoder(), WORLD, [4, 16], events=40, streams=8, seed=0)
     assert [row["load"] for row in rows] == [4, 16]
     for row in rows:
+        assert "order_1" not in row
         assert row["recall"] > 0.9
         assert row["recall_low"] <= row["recall"] <= row["recall_high"]
         assert 0.7 * 4 * row["load"] < row["bits"] <= 4 * row["load"]
@@ -50,6 +51,7 @@ def test_who_keeps_everything_recalls_nearly_everything_at_any_load_and_length()
     # 35 minutes of three events each, and three forks of 5 minutes: every length in one pass.
     assert model.events == (35 + 3 * 5) * 3
     assert all(row["early"] > 0.85 and row["late"] > 0.85 for row in rows)
+    assert all(row["order_4"] < 0.6 for row in rows)
     assert rows[0]["change"] == 0
     assert all(row["change_low"] <= row["change"] <= row["change_high"] for row in rows)
 

@@ -11,7 +11,7 @@ WORLD = LatentWorld(width=16, needles=16, places=4, categories=2)
 
 
 def batches(**changed: int) -> LatentBatches:
-    shape = {"streams": 8, "events": 20, "facts": 12, "asked": 4, "grown": 0, "seed": 0}
+    shape = {"streams": 8, "events": 20, "facts": 12, "asked": 4, "held": 0, "grown": 0, "seed": 0}
     return LatentBatches(WORLD, **{**shape, **changed})
 
 
@@ -25,8 +25,8 @@ def test_a_batch_is_a_function_of_seed_and_number() -> None:
 
 
 def test_streams_grow_to_their_full_length_and_load() -> None:
-    first = [batches(grown=1000, seed=seed).batch(0) for seed in range(40)]
-    last = [batches(grown=1000, seed=seed).batch(1000) for seed in range(40)]
+    first = [batches(held=100, grown=1000, seed=seed).batch(99) for seed in range(40)]
+    last = [batches(held=100, grown=1000, seed=seed).batch(1099) for seed in range(40)]
     assert max(batch.frames.shape[1] for batch in first) <= 12 < max(batch.frames.shape[1] for batch in last) <= 20
     assert max(len(batch.codes) for batch in last) == 4
     wandered = [bool((batch.others[:, 0] >= 0).all()) for batch in last]
