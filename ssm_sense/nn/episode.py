@@ -5,7 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ssm_sense.nn.event_pool import EventPool
+from ssm_sense.nn.event_pool import Pooling, pool_of
 from ssm_sense.nn.mamba import Mamba
 from ssm_sense.nn.temporal import READ_GAIN
 from ssm_sense.state import State
@@ -46,12 +46,15 @@ class Episode(nn.Module):
         tokens: P, pooled tokens an event is written as; each has a recurrence of its own.
         layers: number of blocks.
         state_size: N.
+        pool: of what an event showed, its "peak" or the "attention" of learned queries to it.
     """
 
-    def __init__(self, width: int, tokens: int = 4, layers: int = 2, state_size: int = 16) -> None:
+    def __init__(
+        self, width: int, tokens: int = 4, layers: int = 2, state_size: int = 16, pool: Pooling = "attention"
+    ) -> None:
         super().__init__()
         self.width, self.tokens = width, tokens
-        self.pool = EventPool(width, tokens)
+        self.pool = pool_of(pool, width, tokens)
         self.blocks = nn.ModuleList(EpisodeBlock(width, state_size) for _ in range(layers))
         self.norm = nn.RMSNorm(width)
         self.gain = nn.Parameter(torch.tensor(READ_GAIN))

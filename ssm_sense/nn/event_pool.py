@@ -1,8 +1,11 @@
 """What an event held, in a few tokens: attention over all its frames and places, kept as two running sums."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
+from ssm_sense.nn.peak_pool import PeakPool
 from ssm_sense.ops import selective_scan
 from ssm_sense.state import State
 
@@ -64,3 +67,13 @@ class EventPool(nn.Module):
         mean = above.unflatten(-1, (self.tokens, self.heads, -1)) / below.unsqueeze(-1)
         pooled = self.norm(mean.flatten(3) + self.size(below.log()))
         return pooled, State({"sums": after.squeeze(-1), "last": pooled[:, -1]})
+
+
+Pooling = Literal["peak", "attention"]
+
+
+def pool_of(kind: Pooling, width: int, tokens: int) -> EventPool | PeakPool:
+    """The pooling of this kind. Raises ValueError for another."""
+    if kind not in ("peak", "attention"):
+        raise ValueError(f"pool: expected 'peak' or 'attention', got {kind!r}")
+    return PeakPool(width, tokens) if kind == "peak" else EventPool(width, tokens)

@@ -1,0 +1,52 @@
+"""What an event held, in a few tokens: the most that any place of any frame showed of each feature."""
+
+import torch
+from torch import Tensor, nn
+
+from ssm_sense.state import State
+
+_NOTHING = -1e4
+"""The peak of an event of no frames; finite, so that a norm of it is."""
+
+
+class PeakPool(nn.Module):
+    """The running maximum of learned features over everything that an event has shown so far.
+
+    What is small is seen in few places of few frames: an average of an event dilutes it, even a weighted one, while a
+    maximum keeps it as it was at its clearest. A linear reader of a single event, after as many steps, told whether a
+    lamp had been seen with an average precision of .81, by softmax attention of eight heads over the same .67. A
+    boundary clears the maximum, which is exact in any form and under any cut; its state is the maximum itself.
+
+    Args:
+        width: D.
+        tokens: P.
+    """
+
+    def __init__(self, width: int, tokens: int) -> None:
+        super().__init__()
+        if tokens < 1:
+            raise ValueError(f"tokens: expected 1 or more, got {tokens}")
+        self.width, self.tokens = width, tokens
+        self.value = nn.Linear(width, tokens * width, bias=False)
+        self.norm = nn.LayerNorm(tokens * width)
+
+    def initial_state(self, streams: int) -> State:
+        """``peak`` (B, P·D), and ``last`` (B, P, D), the newest result."""
+        blank = self.value.weight.new_zeros(streams, self.tokens, self.width)
+        return State({"peak": blank.flatten(1) + _NOTHING, "last": blank})
+
+    def forward(self, u_BTSD: Tensor, boundary_BT: Tensor, state: State) -> tuple[Tensor, State]:
+        """What the event in progress has shown up to each of T frames, (B, T, P, D), and the state after the last."""
+        shown = self.value(u_BTSD).amax(2)
+        event = boundary_BT.cumsum(1)
+        reach = 1
+        while reach < shown.shape[1]:
+            # Each frame has the maximum of the `reach` frames up to it, and takes that of as many before them.
+            same = (event[:, reach:] == event[:, :-reach]).unsqueeze(-1)
+            earlier = torch.where(same, shown[:, :-reach], _NOTHING)
+            shown = torch.cat([shown[:, :reach], torch.maximum(shown[:, reach:], earlier)], dim=1)
+            reach *= 2
+        before = torch.where((event == 0).unsqueeze(-1), state["peak"].unsqueeze(1), _NOTHING)
+        peak = torch.maximum(shown, before)
+        pooled = self.norm(peak).unflatten(-1, (self.tokens, self.width))
+        return pooled, State({"peak": peak[:, -1], "last": pooled[:, -1]})
