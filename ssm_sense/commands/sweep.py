@@ -86,7 +86,7 @@ def _report(plan: "Plan", rows: "SweepRows") -> None:
         print(f"ssm-sense: {rows.path}: {others} rows are of commands that sweep.yaml no longer has", file=sys.stderr)
     groups = summarise(plan, lines)
     write_csv(plan.folder / "table.csv", plan, groups)
-    compared = comparison(plan, differences(plan, lines))
+    compared = "\n".join(comparison(plan, differences(plan, lines, one), one) for one in plan.compare)
     (plan.folder / "table.md").write_text(markdown(plan, groups, lines, compared), encoding="utf-8")
     drawn = drawings(plan.figure, summarise(plan, lines, plan.figure.columns))
     for name, draw in drawn.items():

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ssm_sense.sweep.columns import Scalar
 from ssm_sense.sweep.plan import Plan
+from ssm_sense.sweep.report_plan import Comparison
 from ssm_sense.sweep.rows import Line
 from ssm_sense.sweep.table import Mean, by_seed, escaped, over_seeds, short, show
 
@@ -34,40 +35,31 @@ class Difference:
         return "higher" if low > 0 else "lower" if high < 0 else "open"
 
 
-def differences(plan: Plan, lines: Sequence[Line]) -> list[Difference]:
-    """All that the plan compares, in the order of its lines; pairs of which one is missing are left out."""
-    if plan.compare is None:
-        return []
+def differences(plan: Plan, lines: Sequence[Line], compare: Comparison) -> list[Difference]:
+    """All that is compared, in the order of the lines; pairs of which one is missing are left out."""
     names = (*plan.columns, *plan.by)
-    place = names.index(plan.compare.column)
+    place = names.index(compare.column)
     values = by_seed(plan, lines, names)
+    bases = {_without(key, place): metrics for key, metrics in values.items() if _text(key[place]) == compare.base}
     found = []
     for key, metrics in values.items():
-        if str(key[place]) == plan.compare.base:
-            continue
-        bases = [
-            other
-            for point, other in values.items()
-            if str(point[place]) == plan.compare.base
-            and point[:place] == key[:place]
-            and point[place + 1 :] == key[place + 1 :]
-        ]
-        for metric, margin in plan.compare.margins.items():
-            ours, theirs = metrics.get(metric, {}), bases[0].get(metric, {}) if bases else {}
+        base = bases.get(_without(key, place), {})
+        for metric, margin in compare.margins.items() if _text(key[place]) != compare.base else ():
+            ours, theirs = metrics.get(metric, {}), base.get(metric, {})
             paired = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
             if paired:
                 found.append(Difference(dict(zip(names, key, strict=True)), metric, over_seeds(paired), margin))
     return found
 
 
-def comparison(plan: Plan, found: Sequence[Difference]) -> str:
-    """The differences as a table in Markdown, with how to read them; empty where nothing is compared."""
-    if plan.compare is None or not found:
+def comparison(plan: Plan, found: Sequence[Difference], compare: Comparison) -> str:
+    """Differences as a table in Markdown, with how to read them; empty where there are none."""
+    if not found:
         return ""
     names = (*plan.columns, *plan.by)
     labels = [plan.figure.labels.get(name, name) for name in names]
     table = [
-        f"Less {plan.compare.column} {plan.compare.base}, seed by seed:",
+        f"Less {compare.column} {compare.base}, seed by seed:",
         "",
         "| " + " | ".join(map(escaped, [*labels, "metric", "difference", "reading"])) + " |",
         "|" + "---|" * (len(labels) + 3),
@@ -77,11 +69,19 @@ def comparison(plan: Plan, found: Sequence[Difference]) -> str:
         cells = [*one.columns.values(), metric, show(one.mean), one.reading]
         table.append("| " + " | ".join(map(escaped, cells)) + " |")
     margins = ", ".join(
-        f"±{short(margin)} of {plan.figure.labels.get(metric, metric)}"
-        for metric, margin in plan.compare.margins.items()
+        f"±{short(margin)} of {plan.figure.labels.get(metric, metric)}" for metric, margin in compare.margins.items()
     )
     note = (
         f'"The same" lies within the margin ({margins}) with its whole interval; otherwise "higher" and "lower" have 0 '
         f"outside it, and what is left is open. Of {len(found)} intervals at 95%, one in twenty misses by chance."
     )
     return "\n".join([*table, "", note, ""])
+
+
+def _without(key: tuple[Scalar | None, ...], place: int) -> tuple[Scalar | None, ...]:
+    return (*key[:place], *key[place + 1 :])
+
+
+def _text(value: Scalar | None) -> str:
+    """A value as a plan names it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

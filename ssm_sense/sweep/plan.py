@@ -15,7 +15,7 @@ from typing import Any
 
 from ssm_sense.errors import UserError
 from ssm_sense.sweep.columns import Value, column_of, exceptions_of
-from ssm_sense.sweep.report_plan import Comparison, FigurePlan, comparison_of, figure_of, means_of
+from ssm_sense.sweep.report_plan import Comparison, FigurePlan, comparisons_of, figure_of, means_of
 from ssm_sense.sweep.words import Template, fill, placeholders, split
 from ssm_sense.sweep.yaml_file import read_yaml
 
@@ -50,7 +50,7 @@ class Plan:
     folder: where it stands and where rows.jsonl goes. prepare: commands run once before all cells. limit_s: seconds
     that one cell may take. results: files that hold a cell's result. keep: columns of it that are kept, all if empty.
     by: columns of a result of several lines that tell them apart. means: of columns of the result, by name.
-    compare: what all else is compared with.
+    compare: values that all others of their column are compared with.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Plan:
     keep: tuple[str, ...]
     by: tuple[str, ...]
     means: Mapping[str, tuple[str, ...]]
-    compare: Comparison | None
+    compare: tuple[Comparison, ...]
     figure: FigurePlan
 
 
@@ -105,11 +105,11 @@ def read_plan(path: Path, commands: Collection[str]) -> Plan:
                 f"{path}: figure: expected a column of grid or by ({', '.join([*grid, *by])}), got {name!r}"
             )
     means = means_of(f"{path}: means", found.get("means"))
-    compare = comparison_of(f"{path}: compare", found.get("compare"), grid)
+    compare = comparisons_of(f"{path}: compare", found.get("compare"), grid)
     measured = [
         *by,
         *figure.y,
-        *(compare.margins if compare else ()),
+        *(metric for one in compare for metric in one.margins),
         *(part for parts in means.values() for part in parts),
     ]
     for name in measured:

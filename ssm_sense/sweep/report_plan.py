@@ -71,10 +71,14 @@ class Comparison:
     margins: Mapping[str, float]
 
 
-def comparison_of(where: str, found: object, grid: Mapping[str, Mapping[str, Value]]) -> Comparison | None:
-    """Read the key `compare`. Raises UserError, beginning with `where`, for anything that is not in the grid."""
+def comparisons_of(where: str, found: object, grid: Mapping[str, Mapping[str, Value]]) -> tuple[Comparison, ...]:
+    """Read the key `compare`, one or a list. Raises UserError, beginning with `where`, for what is not in the grid."""
     if found is None:
-        return None
+        return ()
+    return tuple(_comparison(where, one, grid) for one in (found if isinstance(found, list) else [found]))
+
+
+def _comparison(where: str, found: object, grid: Mapping[str, Mapping[str, Value]]) -> Comparison:
     if not isinstance(found, dict) or set(found) != {"column", "with", "margins"}:
         raise UserError(f"{where}: expected {{column: NAME, with: VALUE, margins: {{METRIC: NUMBER}}}}, got {found!r}")
     (base,) = names_in(where, str(found["column"]), [found["with"]], grid)
