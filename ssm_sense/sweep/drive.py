@@ -60,8 +60,8 @@ def prepare(plan: Plan, place: Place, console: Console) -> None:
         if line in done:
             continue
         scratch.mkdir(parents=True, exist_ok=True)
-        with console.status(f"preparing: {line}"):
-            run_commands([words], scratch / "prepare.txt", place, math.inf)
+        console.print(f"{time.strftime('%H:%M:%S')} preparing: {line}", markup=False, highlight=False, soft_wrap=True)
+        run_commands([words], scratch / "prepare.txt", place, math.inf)
         done.append(line)
         partial = done_file.with_suffix(".partial")
         partial.write_text(json.dumps(done, indent=1) + "\n")

@@ -131,6 +131,7 @@ def test_preparations_run_once_and_go_on_where_they_failed(plan, place, folder, 
     made = plan(prepare=[step.replace("MODE", "ok") for step in steps])
     prepare(made, place(made), console)
     assert json.loads(result.read_text())["score"] == 2
+    assert console.file.getvalue().count("preparing: ssm-sense info work 1 0 ok\n") == 1
     result.unlink()
     prepare(made, place(made), console)
     assert not result.exists()
