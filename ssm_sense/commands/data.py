@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("ssm-sense data", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="check | score | export | bench")
+    commands = parser.add_subparsers(required=True, metavar="check | score | export | lmms-log | bench")
     check = commands.add_parser("check", help="say what is there, missing and damaged, file by file")
     check.add_argument("folder", metavar="DIR", help="VSI-SUPER, VSI-590K or VSI-Bench: a folder, or its hub id")
     check.add_argument("--deep", action="store_true", help="decode every video to its end")
@@ -40,6 +40,14 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--draws", type=int, default=3, help="for vsi-bench: most questions of a type and video")
     export.add_argument("--seed", type=int, default=0, help="of the questions")
     export.set_defaults(run=_export)
+    log = commands.add_parser("lmms-log", help="write a run's answers as lmms-eval's model from_log reads them")
+    log.add_argument("rows", type=Path, metavar="ROWS", help="rows.jsonl of `ssm-sense evaluate`, or its folder")
+    log.add_argument("--data", type=Path, required=True, metavar="DIR", help="the VSI-Bench or VSI-SUPER it answered")
+    log.add_argument("--task", default="vsibench", help="its name in lmms-eval; default: %(default)s")
+    log.add_argument("--run", dest="named", help="of several in the rows")
+    log.add_argument("--minutes", type=float, metavar="M", help="for VSI-SUPER: of which table")
+    log.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .json file in the folder of logs")
+    log.set_defaults(run=_log)
     bench = commands.add_parser("bench", help="measure rendering, decoding, encoding and memory on this machine")
     bench.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder of data.json and data.md")
     bench.add_argument("--minutes", type=float, default=60.0, help="of 720p to decode; figures are for an hour")
@@ -133,6 +141,21 @@ def _export(arguments: argparse.Namespace) -> int:
     else:
         table, counts = TABLE, export(arguments.folder, arguments.stops, arguments.seed)
     print(f"wrote {arguments.folder / table}: {json.dumps(counts)}")
+    return 0
+
+
+def _log(arguments: argparse.Namespace) -> int:
+    from ssm_sense.data.lmms_log import lmms_log
+    from ssm_sense.data.rows import read_jsonl
+
+    if arguments.out.suffix != ".json":
+        raise UserError(f"--out: expected a name that ends in .json, which from_log looks for, got {arguments.out}")
+    path = arguments.rows / "rows.jsonl" if arguments.rows.is_dir() else arguments.rows
+    rows = [row for _, row in read_jsonl(path) if arguments.named in (None, row.get("run"))]
+    log, unanswered = lmms_log(rows, arguments.data, arguments.task, arguments.minutes)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {arguments.out}: {len(log['logs'])} answers, {unanswered} of them empty")
     return 0
 
 

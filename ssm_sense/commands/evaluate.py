@@ -64,8 +64,8 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
     parts = _parts(arguments)
     if arguments.name and len(parts) > 1:
         raise UserError("--name: expected with one length in --minutes, since each is a run of its own")
-    policy_settings = _policy_settings(arguments)
-    opened = open_session or partial(open_policy, settings=policy_settings, device=arguments.device)
+    chosen = policy_settings(arguments.policy_config, arguments.budget_bytes)
+    opened = open_session or partial(open_policy, settings=chosen, device=arguments.device)
     session = opened(arguments.policy, arguments.model)
     label = arguments.label or policy_label(session.memory)
     if arguments.workers > 1:
@@ -81,7 +81,7 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
             device=_device(session),
             settings={
                 **_settings(arguments, part, named, folder),
-                **({"policy": policy_settings} if policy_settings else {}),
+                **({"policy": chosen} if chosen else {}),
             },
             blind=arguments.blind,
             scorer=arguments.scorer,
@@ -148,19 +148,22 @@ def policy_label(memory: "Policy") -> str:
     return "ours" if name == "Recurrent" else re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-def _policy_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the policy's file says, and the budget."""
+def policy_settings(file: Path | None, budget_bytes: int | None) -> dict[str, Any]:
+    """What a policy's file of settings says, and the budget, which stands in place of the file's.
+
+    Raises UserError for a file that cannot be read or holds something else.
+    """
     import yaml
 
     settings: Any = {}
-    if arguments.policy_config is not None:
+    if file is not None:
         try:
-            settings = yaml.safe_load(arguments.policy_config.read_text()) or {}
+            settings = yaml.safe_load(file.read_text()) or {}
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UserError(f"--policy-config: {error}") from error
         if not isinstance(settings, dict):
-            raise UserError(f"{arguments.policy_config}: expected settings by name, got {type(settings).__name__}")
-    return settings if arguments.budget_bytes is None else {**settings, "budget_bytes": arguments.budget_bytes}
+            raise UserError(f"{file}: expected settings by name, got {type(settings).__name__}")
+    return settings if budget_bytes is None else {**settings, "budget_bytes": budget_bytes}
 
 
 def _run_name(arguments: argparse.Namespace, label: str, part: "Part") -> str:

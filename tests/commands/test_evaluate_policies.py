@@ -34,7 +34,8 @@ def test_a_policy_is_opened_by_name_or_class_path_with_its_settings(folder: str)
 
 def test_settings_come_from_a_file_and_the_budget_from_the_command_line(tmp_path: Path) -> None:
     def settings(*flags: str) -> dict:
-        return command._policy_settings(command._parse([*REQUIRED, *flags]))
+        parsed = command._parse([*REQUIRED, *flags])
+        return command.policy_settings(parsed.policy_config, parsed.budget_bytes)
 
     file = tmp_path / "mine.yaml"
     file.write_text("frames: 6\nbudget_bytes: null\n")
