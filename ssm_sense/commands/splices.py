@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from ssm_sense.commands.splices_detectors import Clip, Levels
 
 TRAINED_ON = ("walk", "cut")
+_ENCODER = str(Path(__file__).parents[1] / "tiny/weights/siglip")
 
 _DESCRIPTION = """\
-Watch streams with and without events and splices, and measure what surprise stands at. VIDEOS is a folder that
-experiments/splices/render.sh filled: SPLIT/CONDITION with rendered videos and their truth.
+Render streams with and without events and splices, watch them with many detectors, and measure what their surprise
+stands at. experiments/splices says what for.
 """
 
 
@@ -29,7 +30,12 @@ def main(argv: list[str]) -> int:
 
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="ssm-sense splices", description=_DESCRIPTION)
-    commands = parser.add_subparsers(required=True, metavar="watch | measure")
+    commands = parser.add_subparsers(required=True, metavar="render | watch | measure")
+    render = commands.add_parser("render", help="render every condition and cache its latents: videos and features")
+    render.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder; what is there is kept")
+    render.add_argument("--workers", type=int, default=1, help="videos rendered at a time")
+    render.add_argument("--encoder", default=_ENCODER, metavar="DIR", help="SigLIP folder or hub id; default: tiny")
+    render.set_defaults(run=_render)
     watch = commands.add_parser("watch", help="train detectors and write the surprise of every test stream")
     measure = commands.add_parser("measure", help="measure what was watched: rows, table, figure, verdicts")
     for command in (watch, measure):
@@ -42,10 +48,19 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     watch.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2), help="of weights and draws")
     watch.add_argument("--steps", type=int, metavar="N", help="of training; default: each family's own")
     watch.set_defaults(run=_watch)
-    measure.add_argument("--watched", type=Path, required=True, metavar="DIR", help="what `watch` wrote")
+    measure.add_argument("--watched", type=Path, nargs="+", required=True, metavar="DIR", help="what `watch` wrote")
     measure.add_argument("--resamples", type=int, default=10_000, metavar="N", help="of the streams")
     measure.set_defaults(run=_measure)
     return parser.parse_args(argv)
+
+
+def _render(arguments: argparse.Namespace) -> int:
+    from ssm_sense.commands.splices_render import render
+
+    if arguments.workers < 1:
+        raise UserError(f"--workers: expected 1 or more, got {arguments.workers}")
+    render(arguments.out, workers=arguments.workers, encoder=arguments.encoder)
+    return 0
 
 
 def _watch(arguments: argparse.Namespace) -> int:
@@ -139,14 +154,14 @@ def moments_of(truth: Any) -> Mapping[str, Sequence[float]]:
     return {"event": events, "decoy": decoys, "needle": [n.t_s for n in truth.needles], "splice": [*cuts, *decoys]}
 
 
-def read_cells(folder: Path) -> list[Any]:
+def read_cells(folders: Sequence[Path]) -> list[Any]:
     """What `watch` wrote, a `Cell` for every detector and training. Raises UserError where there is nothing."""
     import numpy as np
 
     from ssm_sense.commands.splices_measures import Cell
 
     found: dict[tuple[str, str], list[dict[tuple[str, str], Levels]]] = {}
-    for path in sorted(folder.glob("*-*-*.npz")):
+    for path in sorted((path for folder in folders for path in folder.glob("*-*-*.npz")), key=lambda path: path.name):
         train = path.stem.split("-")[-2]
         by: dict[str, dict[tuple[str, str], Levels]] = {}
         with np.load(path) as file:
@@ -157,7 +172,8 @@ def read_cells(folder: Path) -> list[Any]:
         for detector, levels in by.items():
             found.setdefault((detector, train), []).append(levels)
     if not found:
-        raise UserError(f"{folder}: expected files that `ssm-sense splices watch` wrote, found none")
+        names = ", ".join(map(str, folders))
+        raise UserError(f"{names}: expected files that `ssm-sense splices watch` wrote, found none")
     return [Cell(detector, train, _different(seeds)) for (detector, train), seeds in found.items()]
 
 

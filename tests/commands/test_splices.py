@@ -12,6 +12,7 @@ import torch
 from ssm_sense.commands import splices
 from ssm_sense.commands.splices_detectors import FAMILIES, Clip, at
 from ssm_sense.commands.splices_measures import reading, verdict
+from ssm_sense.commands.splices_render import Split, render
 from ssm_sense.data.features import extract
 from ssm_sense.data.video import write_video
 from ssm_sense.data.world.camera import Pose
@@ -83,11 +84,12 @@ def run(films: tuple[Path, Path], command: str, out: Path, *more: str) -> int:
 
 def test_from_films_to_verdicts(films: tuple[Path, Path], tmp_path: Path) -> None:
     watched, out = tmp_path / "watched", tmp_path / "out"
-    asked = ("--train", "walk", "--seeds", "0", "1", "--steps", "3", "--families", "plain", "oracles", "stateless")
-    assert run(films, "watch", watched, *asked) == 0
-    names = [f"{name}-{seed}" for name in ("plain-none", "stateless-walk") for seed in (0, 1)]
-    assert sorted(path.stem for path in watched.glob("*.npz")) == sorted([*names, "oracles-none-0"])
-    assert run(films, "measure", out, "--watched", str(watched), "--resamples", "200") == 0
+    trained, asked = tmp_path / "trained", ("--train", "walk", "--seeds", "0", "1", "--steps", "3", "--families")
+    assert run(films, "watch", watched, *asked, "plain", "oracles") == 0
+    assert sorted(path.stem for path in watched.glob("*.npz")) == ["oracles-none-0", "plain-none-0", "plain-none-1"]
+    assert run(films, "watch", trained, *asked, "stateless") == 0
+    assert sorted(path.stem for path in trained.glob("*.npz")) == ["stateless-walk-0", "stateless-walk-1"]
+    assert run(films, "measure", out, "--watched", str(watched), str(trained), "--resamples", "200") == 0
     rows = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
     value = {(r["detector"], r["condition"], r["measure"]): r for r in rows}
     assert value["adjacent", "walk", "auroc event"]["value"] == 1.0
@@ -100,7 +102,8 @@ def test_from_films_to_verdicts(films: tuple[Path, Path], tmp_path: Path) -> Non
     assert value["oracle of splices", "walk", "auroc event"]["value"] == 0.5
     assert value["oracle of splices", "jump", "decoys answered transferred"]["value"] == 1.0
     assert value["oracle of events", "jump", "f1 transferred"]["value"] == 1.0
-    assert {r["seeds"] for r in rows if r["detector"] == "stateless LFP"} == {2}
+    assert {r["seeds"] for r in rows if r["detector"] in ("stateless LFP", "random")} == {2}
+    assert {r["seeds"] for r in rows if r["detector"] == "EMA"} == {1}
     assert {r["train"] for r in rows} == {"none", "walk"}
     assert {r["streams"] for r in rows} == {2}
     table = (out / "table.md").read_text()
@@ -188,3 +191,18 @@ def test_readings_of_a_difference() -> None:
     assert reading(drawn(-0.04, 0.04)) == "the same"
     assert reading(drawn(-0.1, 0.2)) == "open"
     assert reading(Drawn(math.nan, np.full(9, math.nan), 0, 3)) == "open"
+
+
+def test_conditions_are_rendered_and_seen(tmp_path: Path) -> None:
+    pytest.importorskip("numba")
+    encoder = str(Path(splices.__file__).parents[1] / "tiny/weights/siglip")
+    splits = (Split("val", 5, 1, ("cutjump",)), Split("test", 5, 1, ("paste6",)))
+    render(tmp_path, minutes=0.5, size=64, encoder=encoder, splits=splits)
+    clips = splices.load_clips(tmp_path / "videos", tmp_path / "features")
+    assert set(clips) == {("val", "cutjump"), ("test", "paste6")}
+    (cut,), (pasted,) = clips["val", "cutjump"], clips["test", "paste6"]
+    assert cut.latents.shape == (30, 4, 128)
+    assert cut.moments["event"]
+    assert sorted([*cut.moments["event"], *cut.moments["decoy"]]) == sorted(cut.moments["splice"])
+    assert len(pasted.moments["needle"]) == 2
+    assert not pasted.moments["splice"]
