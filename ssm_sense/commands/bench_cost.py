@@ -7,6 +7,7 @@ frame for every size of Qwen2.5.
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ def main(argv: list[str]) -> int:
 
     from ssm_sense import tiny
     from ssm_sense.evaluate.random_weights import QWEN, SO400M
-    from ssm_sense.evaluate.real_size import Rig, costs, flops, vision_ms
+    from ssm_sense.evaluate.real_size import Rig, clock, costs, flops, vision_ms
     from ssm_sense.pretrained import load_tokenizer
 
     if args.threads is not None:
@@ -41,6 +42,7 @@ def main(argv: list[str]) -> int:
         "weights": "random",
         "precision": args.precision,
         "rounds": args.rounds,
+        "clock": "processor time" if clock(rig.device) is time.process_time else "time on the wall",
         "load_after": load(),
     }
     written = {
@@ -67,7 +69,7 @@ def _tell(cost: "Cost") -> None:
 def table(conditions: dict[str, Any], seeing_ms: float, found: "list[Cost]", counted: "list[Flops]") -> str:
     """Both tables as markdown, under what they were measured with."""
     where = "{backend}, {threads} threads, {device}, torch {torch}, commit {commit}, load {load_before} to {load_after}"
-    what = "{vision} and {language}, {weights} weights, {precision}, median of {rounds}"
+    what = "{vision} and {language}, {weights} weights, {precision}, median of {rounds}, {clock}"
     lines = [
         f"`{conditions['command']}`: {where.format(**conditions)}",
         "",
