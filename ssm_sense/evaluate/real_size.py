@@ -27,7 +27,7 @@ from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.memory.cambrian_s import CambrianS
 from ssm_sense.memory.consolidation import Held, tokens
 from ssm_sense.memory.full_kv import FullKV
-from ssm_sense.memory.kv_cache import KeyValues, place
+from ssm_sense.memory.kv_cache import KeyValues
 from ssm_sense.memory.policy import Policy
 from ssm_sense.memory.recurrent import RecurrentMemory
 from ssm_sense.memory.sliding_window import SlidingWindow
@@ -110,7 +110,8 @@ class Rig:
         """Each contender, having watched so many frames."""
         full, cambrian, ours = FullKV(self.window), CambrianS(self.window), RecurrentMemory(self.ours)
         if frames:
-            full.cache = place(self.language, [self._random(frames * GRID**2)])
+            held = self._random(frames * GRID**2)
+            full.load_state_dict({"keys": held.keys, "values": held.values})
             whole = GRID**2 + (_WHOLE_EVERY - 1) * (GRID // cambrian.pool) ** 2
             cambrian.sensory = [self._held(GRID**2, 1.0) for _ in range(min(frames, cambrian.window))]
             left = min(frames - len(cambrian.sensory), _WHOLE_EVERY * cambrian.budget_tokens // whole)
