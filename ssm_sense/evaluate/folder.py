@@ -30,6 +30,7 @@ class RunFolder:
         self.folder, self.run = folder, run
         self.rows, self.frames, self.clips = (folder / f"{n}.jsonl" for n in ("rows", "frames", "clips"))
         folder.mkdir(parents=True, exist_ok=True)
+        self.clips.touch()  # so that whoever reads the frames knows which of them count, from the first one on
         entries = _read(self.clips)
         for entry in entries:
             if entry["run"] == run.name:

@@ -13,6 +13,7 @@ from ssm_sense.metrics.vsi_bench import DIRECTIONS, TASKS, bench_difference
 from ssm_sense.report.palette import VARIABLES, Palette
 from ssm_sense.report.rows import Line
 from ssm_sense.report.scores import credit, series, settings_of, titled_groups
+from ssm_sense.report.tables import SHOWN
 
 MARGIN = 0.05
 LEVEL = 0.05
@@ -136,12 +137,15 @@ def against_section(found: Sequence[Comparison], against: str, margin: float, pa
         heading = f'<tr class="group"><th colspan="7">{escape(group)}</th></tr>'
         body += f"<tbody>{heading}{''.join(_row(one, palette) for one in found if one.group == group)}</tbody>"
     points = f"{100 * margin:g}"
+    folded = f"<details><summary>All {len(found)} comparisons</summary>\n"
+    fold, end = (folded, "</details>\n") if len(found) > SHOWN else ("", "")
     return (
-        f"<h2>Against {escape(against)}</h2>\n"
+        f"<h2>Against {escape(against)}</h2>\n{fold}"
         '<div class="scroll"><table><thead><tr><th>Policy</th><th>Difference</th><th>95% interval</th><th>p</th>'
         f"<th>p, ± {points}</th><th>Verdict</th><th>n (streams)</th></tr></thead>{body}</table></div>\n"
-        f'<p class="caption"><b>Score minus that of {escape(against)} on the same questions, in points.</b> Intervals: '
-        "a bootstrap over streams. p: of no difference, by swapping the two within streams at random; "
+        f"{end}"
+        f'<p class="caption"><b>Score minus that of {escape(against)} on the same questions, in points.</b> '
+        "Intervals: a bootstrap over streams. p: of no difference, by swapping the two within streams at random; "
         f"p, ± {points}: of a difference of {points} points or more, by two one-sided tests. Both are corrected "
         "for all lines of this table (Holm). Better or worse: p is .05 or less; as good: "
         f"p, ± {points} is, and p is not.</p>"

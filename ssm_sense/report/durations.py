@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from ssm_sense.metrics.interval import Estimate, stream_mean
+from ssm_sense.metrics.interval import FEWEST_STREAMS, Estimate, stream_mean
 from ssm_sense.report.palette import EVENT, FIRST, MUTED, RULE, Palette
 from ssm_sense.report.rows import Line
 from ssm_sense.report.scores import WHOLE, budget_of, credit, floor_of, kind_title, minutes_of, series, settings_of
@@ -22,7 +23,8 @@ OWN = "own settings"
 """Of a policy that was given no budget."""
 _FLOOR: dict[str, Any] = {"color": EVENT, "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 1}
 _DODGE = 0.012
-"""By how much of a decade the points of two policies stand apart, so that their intervals can be told apart."""
+"""By how much of a decade the points of two policies stand apart, so that intervals can be told apart; or by less,
+so that all of them take a quarter of the way from one length to the next."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +110,14 @@ def durations(topic: Topic, palette: Palette, width_in: float) -> Figure:
     figure = _figure(names, palette, width_in, 2.0 * n_rows if columns > 1 else 2.4)
     panels = figure.subplots(n_rows, columns, sharex=True, sharey=True, squeeze=False)
     minutes = sorted({point.minutes for point in topic.lengths if point.minutes is not None})
+    gaps = [np.log10(later / sooner) for sooner, later in pairwise(minutes)]
+    dodge = min(_DODGE, min(gaps, default=1.0) / (4 * len(names)))
     for panel, budget in zip(panels.flat, panels_of, strict=False):
         for i, name in enumerate(names):
             shown = {budget, None} if name == FIRST else {budget}
             chosen = [point for point in topic.lengths if point.policy == name and point.budget in shown]
             chosen.sort(key=lambda point: point.minutes or 0.0)
-            shift = 10 ** (_DODGE * (i - (len(names) - 1) / 2))
+            shift = 10 ** (dodge * (i - (len(names) - 1) / 2))
             _draw(panel, [(p.minutes or 0.0) * shift for p in chosen], chosen, name, palette)
         _dress(panel)
         panel.plot(list(topic.floors), [100 * floor for floor in topic.floors.values()], **_FLOOR)
@@ -170,7 +174,7 @@ def _draw(panel: Axes, x: Sequence[float], points: Sequence[Point], name: str, p
     y = np.array([100 * point.estimate.value for point in points])
     low = np.array([100 * point.estimate.low for point in points])
     high = np.array([100 * point.estimate.high for point in points])
-    known = np.isfinite(low)
+    known = np.isfinite(low) & (np.array([point.estimate.streams for point in points]) >= FEWEST_STREAMS)
     panel.vlines(np.array(x)[known], low[known], high[known], color=colour, linewidth=1.4 if first else 0.7, alpha=0.55)
     style: dict[str, Any] = {
         "linewidth": 1.9 if first else 1.0,

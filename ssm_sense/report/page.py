@@ -12,10 +12,7 @@ from ssm_sense.report.keyframes import KeyFrame
 from ssm_sense.report.palette import VARIABLES, Palette
 from ssm_sense.report.rows import Line, Track
 from ssm_sense.report.scores import Group, Score
-from ssm_sense.report.tables import short_bytes
-
-_SHOWN = 80
-"""Longer tables of scores are folded away."""
+from ssm_sense.report.tables import SHOWN, short_bytes
 
 
 def document(title: str, facts: str, sections: Sequence[str]) -> str:
@@ -55,7 +52,7 @@ def scores_section(groups: Sequence[Group], palette: Palette) -> str:
     if any(score.unscored for group in groups for score in group.scores):
         notes.append("Questions on which the official scorer crashed, or that a cap cut off, are left out of n.")
     count = sum(len(group.scores) for group in groups)
-    hide, end = (f"<details><summary>All {count} scores</summary>\n", "</details>\n") if count > _SHOWN else ("", "")
+    hide, end = (f"<details><summary>All {count} scores</summary>\n", "</details>\n") if count > SHOWN else ("", "")
     return (
         "<h2>Scores</h2>\n"
         "<p>Each stream was watched once, from its first frame to its last, and each question asked when the stream "

@@ -8,6 +8,9 @@ from typing import Any
 
 from ssm_sense.report.rows import Line, Track
 
+SHOWN = 80
+"""Tables of scores and comparisons with more lines are folded away."""
+
 
 def provenance(rows: Sequence[Line]) -> list[dict[str, str]]:
     """What produced each run: the fields of its rows, several values of one field side by side."""

@@ -30,7 +30,7 @@ def killed_after(clips, n_frames):
 
 
 def without_times(path):
-    timed = {"ms", "ms_per_frame", "answer_ms", "wall_s"}
+    timed = {"ms", "ms_per_frame", "answer_ms", "wall_s", "peak_bytes"}
     return [{k: v for k, v in line.items() if k not in timed} for line in lines(path)]
 
 
