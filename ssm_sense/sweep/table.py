@@ -6,6 +6,7 @@ test set. It knows no bounds, so a share may reach above 1.
 
 import csv
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from ssm_sense.metrics.interval import CONFIDENCE, student
 from ssm_sense.sweep.columns import Scalar
 from ssm_sense.sweep.plan import Plan
 from ssm_sense.sweep.rows import Line
+
+_HASH = re.compile(r"^([0-9a-f]{9})[0-9a-f]{31}")
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ def markdown(plan: Plan, groups: Sequence[Group], lines: Sequence[Line], compare
         notes.append(f"{missing} of {len(plan.cells)} cells were not run.")
     if failed:
         notes.append(f"{len(failed)} of {len(plan.cells)} cells failed:")
-    commits = sorted({str(line.get("commit", "unknown")) for line in lines})
+    commits = sorted({_HASH.sub(r"\1", str(line.get("commit", "unknown"))) for line in lines})
     made = f"Made by `ssm-sense sweep {(plan.folder / 'sweep.yaml').as_posix()}`, rows of commit {', '.join(commits)}."
     errors = [f"- `{line['cell']}`: {line['error'].splitlines()[0]}" for line in failed]
     said_last = [*([compared.rstrip(), ""] if compared else []), made]

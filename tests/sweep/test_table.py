@@ -9,10 +9,12 @@ import pytest
 from ssm_sense.errors import UserError
 from ssm_sense.sweep.table import markdown, over_seeds, short, summarise, write_csv
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567+changes"
+
 
 def lines(made, result, error=lambda cell: None):
     return [
-        {"cell": c.name, "grid": c.grid, "seed": c.seed, "result": result(c), "error": error(c), "commit": "abc"}
+        {"cell": c.name, "grid": c.grid, "seed": c.seed, "result": result(c), "error": error(c), "commit": COMMIT}
         for c in made.cells
     ]
 
@@ -66,7 +68,7 @@ def test_the_readable_table_says_what_is_missing(plan) -> None:
     assert text.splitlines()[2] == "| 1 | plain | 1,002 [996, 1,008] | 0.5 [0.5, 0.5] |"
     assert "Student's t over seeds (2 of them). 1 of 6 cells were not run. 1 of 6 cells failed:" in text
     assert f"- `{made.cells[5].name}`: broke\n" in text
-    assert "rows of commit abc.\n" in text
+    assert "rows of commit 012345678+changes.\n" in text
 
 
 def test_the_csv_file_has_a_line_a_mean(plan, tmp_path: Path) -> None:
