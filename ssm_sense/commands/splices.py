@@ -111,9 +111,9 @@ def _measure(arguments: argparse.Namespace) -> int:
     measured = {(cell.detector, cell.train): measure(cell, clips, arguments.resamples) for cell in cells}
     rows = [row for cell in cells for row in rows_of(cell, measured[cell.detector, cell.train])]
     arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "rows.jsonl").write_text("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+    (arguments.out / "measures.jsonl").write_text("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
     write(arguments.out, measured)
-    Console(stderr=True).print(f"{arguments.out}: {len(rows)} rows, table.md, differences.md, figure")
+    Console(stderr=True).print(f"{arguments.out}: {len(rows)} measures, their differences, results.md and figure")
     return 0
 
 

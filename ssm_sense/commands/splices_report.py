@@ -32,8 +32,8 @@ _MARKS = (("walk", "o"), ("cut", "D"), ("none", "s"))
 
 
 def write(folder: Path, measured: Measured) -> None:
-    """table.md, differences.md and .jsonl, surprise.png and .svg into a folder."""
-    (folder / "table.md").write_text(table(measured))
+    """results.md, differences.jsonl, surprise.png and .svg into a folder."""
+    (folder / "results.md").write_text(table(measured))
     lines = differences(measured)
     (folder / "differences.jsonl").write_text("".join(json.dumps(line, allow_nan=False) + "\n" for line in lines))
     with rc_context(STYLE):

@@ -90,7 +90,7 @@ def test_from_films_to_verdicts(films: tuple[Path, Path], tmp_path: Path) -> Non
     assert run(films, "watch", trained, *asked, "stateless") == 0
     assert sorted(path.stem for path in trained.glob("*.npz")) == ["stateless-walk-0", "stateless-walk-1"]
     assert run(films, "measure", out, "--watched", str(watched), str(trained), "--resamples", "200") == 0
-    rows = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (out / "measures.jsonl").read_text().splitlines()]
     value = {(r["detector"], r["condition"], r["measure"]): r for r in rows}
     assert value["adjacent", "walk", "auroc event"]["value"] == 1.0
     assert value["adjacent", "walk", "f1 tuned"]["value"] == 1.0
@@ -106,7 +106,7 @@ def test_from_films_to_verdicts(films: tuple[Path, Path], tmp_path: Path) -> Non
     assert {r["seeds"] for r in rows if r["detector"] == "EMA"} == {1}
     assert {r["train"] for r in rows} == {"none", "walk"}
     assert {r["streams"] for r in rows} == {2}
-    table = (out / "table.md").read_text()
+    table = (out / "results.md").read_text()
     assert "| oracle of events | none |" in table
     assert "F1 in walk: stateless LFP, shift - " in table
     assert (out / "surprise.png").stat().st_size > 10_000
