@@ -60,7 +60,10 @@ def recall_question(truth: Truth) -> Question:
         told = {name: told_apart(asked, name) for name in sorted({needle.needle for needle in asked})}
         names = [name for name, shows in told.items() if len(shows) >= FEWEST_FACTS]
         if not names:
-            raise ValueError("no needle appeared beside four landmarks that tell its appearances apart")
+            raise UserError(
+                f"seed {truth.seed}: none of its {len(asked)} facts is a needle beside four landmarks that tell its "
+                f"appearances apart, so nothing can be asked; expected another seed, more facts, or {FEWEST_FACTS}"
+            )
         shows = told[names[int(rng.integers(len(names)))]]
         asked = [shows[i] for i in sorted(int(i) for i in rng.permutation(len(shows))[:FEWEST_FACTS])]
     return order_question(asked, truth.duration_s, rng)
