@@ -12,8 +12,8 @@ class SlowEpisode(Episode):
     """`Episode` with decays of its own at initialisation; everything else is the same.
 
     `Episode` spreads N decays from .01 to 1 a unit step, and its steps are .1 to 1: after a hundred events only the
-    slowest of N = 16 numbers a channel still hold anything of the first, and with so few keys facts cannot be told
-    apart. Training can lower decays, but begins with them.
+    slowest of N = 16 numbers a channel still hold anything of the first. Training can lower decays, but begins with
+    them. Whether it helps is open (experiments/load).
 
     Args:
         width, tokens, layers, state_size: as for `Episode`.
