@@ -98,7 +98,9 @@ class SsmSense(AnsweringModel):
         self.episode_connector = Connector(episode.width, language_width, episode_probes * episode.tokens)
         self.frame_connector = Connector(vision_width, language_width, encoder.places)
         frame_tokens = min(encoder.places, frame_side**2)
-        self.readout_width = language_width * (event_probes + episode_probes * episode.tokens + frame_tokens)
+        self.pool_connector = Connector(episode.width, language_width, episode.tokens)
+        slots = event_probes + (episode_probes + 1) * episode.tokens + frame_tokens
+        self.readout_width = language_width * slots
 
     def initial_state(self, streams: int) -> State:
         """The state of B streams that have seen nothing."""
@@ -222,8 +224,8 @@ class SsmSense(AnsweringModel):
     def tokens(self, state: State) -> Tensor:
         """What the language model sees of the state: (B, M, Q). The state is not changed.
 
-        R tokens of the episode (with the event in progress flushed into a copy), the tokens of the event in progress
-        and the newest frame.
+        R tokens of the episode (with the event in progress flushed into a copy), what was read from the state of the
+        event in progress and what it would be written as, and the newest frame.
         """
         episode = self.episode.read(self.episode.flush(state.sub("episode")), self.episode_probes)
         event = self.encoder.read(state.sub("event"), self.event_probes)
@@ -231,6 +233,7 @@ class SsmSense(AnsweringModel):
             [
                 self.episode_connector(episode.flatten(1, 2)),
                 self.event_connector(event.mean(2)),
+                self.pool_connector(state["episode.pool.last"]),
                 pool_places(self.frame_connector(state["latest"]), self.frame_side),
             ],
             dim=1,

@@ -79,6 +79,7 @@ def main(argv: list[str]) -> int:
     _extract(out)
     for policy in POLICIES:
         _fit(out, arguments.configs, policy, arguments.steps)
+    _calibrate(out)
     for policy in POLICIES:
         _evaluate(out, policy, arguments.seed, command)
     ours, siglip = model_folder(out, "ours"), _vision_folder()
@@ -122,7 +123,7 @@ def _extract(out: Path) -> None:
 
     _step("Seeing every frame once: latents of the frozen vision tower")
     folder, workers = str(out / "features"), str(os.cpu_count() or 1)
-    encoder = ["--encoder", str(_vision_folder()), "--layer", "-1", "--pooling", "average", "--grid", "2"]
+    encoder = ["--encoder", str(_vision_folder()), "--layer", "-1", "--pooling", "average", "--grid", "4"]
     features.main(
         ["extract", "--videos", str(out / "videos"), "--out", folder, "--fps", "1", "--workers", workers, *encoder]
     )
@@ -173,6 +174,19 @@ def _beginning(policy: str) -> dict[str, object]:
         "model.true_events_steps": 0,
         "model.lr_scheduler.init_args.max_lr": RATES,
     }
+
+
+def _calibrate(out: Path) -> None:
+    """The threshold of surprise that finds the rooms of the validation tours best."""
+    folder = model_folder(out, "ours")
+    if (folder / "calibration.json").is_file():
+        return
+    from ssm_sense.commands import calibrate
+
+    _step("Calibrating ours on validation tours")
+    calibrate.main(
+        ["--model", str(folder), "--videos", str(out / "videos" / "val"), "--features", str(out / "features")]
+    )
 
 
 def _evaluate(out: Path, policy: str, seed: int, command: str) -> None:
@@ -238,6 +252,7 @@ def _compare_surprise(out: Path) -> None:
     from ssm_sense.folder import load_model
     from ssm_sense.lit.data import load_streams
     from ssm_sense.model import SsmSense
+    from ssm_sense.nn.own_shift import OwnShift
     from ssm_sense.nn.sources import AdjacentDifference, EmaDistance, RandomSurprise
     from ssm_sense.nn.stateless import train_stateless
 
@@ -247,7 +262,11 @@ def _compare_surprise(out: Path) -> None:
     sets = {name: load_streams(out / "videos" / name, out / "features") for name in ("train", "val", "tours")}
     scaled = {name: [model.scale(stream.latents) for stream in streams] for name, streams in sets.items()}
     places, width = scaled["train"][0].shape[1:]
+    shift = model.source or OwnShift()
+    if isinstance(shift, OwnShift):
+        shift.of(model.encoder)
     sources = {
+        "shift of features": shift,
         "stateless LFP": train_stateless(scaled["train"], width=model.encoder.width),
         "moving average": EmaDistance(places, width),
         "adjacent frame": AdjacentDifference(places, width),
@@ -265,7 +284,7 @@ def _compare_surprise(out: Path) -> None:
             for i, (stream, latents) in enumerate(zip(sets[name], scaled[name], strict=True))
         ]
         found = boundaries.watch(sources, streams)
-        found["closed loop"] = []
+        found["closed loop"], model.source = [], None
         for source, stream in zip(sets[name], streams, strict=True):
             seconds = torch.tensor([stream.seconds], dtype=torch.float64)
             with torch.inference_mode():

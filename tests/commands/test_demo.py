@@ -52,21 +52,24 @@ def test_it_leaves_a_report_and_reuses_what_is_there(small: list[str], tmp_path:
     monkeypatch.setattr(cli, "main", fit)
     with pytest.raises(KeyboardInterrupt):
         demo.main(small)
-    trained = (out / "model" / "model.safetensors").stat().st_mtime_ns
+    trained = (out / "model" / "config.yaml").stat().st_mtime_ns
     assert demo.main(small) == 0
     assert len(fitted) == 4, "expected ours, an interruption, and then the two rivals alone"
     assert [any(argument.startswith("--ckpt_path=") for argument in argv) for argv in fitted] == [0, 0, 1, 0]
-    assert (out / "model" / "model.safetensors").stat().st_mtime_ns == trained
+    assert (out / "model" / "config.yaml").stat().st_mtime_ns == trained
+    calibrated = (out / "model" / "calibration.json").stat().st_mtime_ns
     rows = [json.loads(line) for line in (out / "rows" / "rows.jsonl").open()]
     assert {row["policy"] for row in rows} == {*demo.POLICIES, "ours_per_event", "nosense"}
     assert not [row["error"] for row in rows if row["error"]]
     kinds = {row["kind"] for row in rows if row["policy"] == "ours"}
     assert {"room_now", "visible", "count_here", "vsc", "vsc-streaming"} <= kinds
     sources = {json.loads(line)["source"] for line in (out / "surprise.jsonl").open()}
-    assert sources == {"closed loop", "stateless LFP", "moving average", "adjacent frame", "random"}
+    rivals = {"stateless LFP", "moving average", "adjacent frame", "random"}
+    assert sources == {"shift of features", "closed loop", *rivals}
     page = (out / "report.html").read_text()
     assert "sliding_window" in page
     assert "nosense" in page
     assert demo.main(small) == 0
     assert len(fitted) == 4
+    assert (out / "model" / "calibration.json").stat().st_mtime_ns == calibrated
     assert [json.loads(line) for line in (out / "rows" / "rows.jsonl").open()] == rows
