@@ -13,9 +13,8 @@ class PeakPool(nn.Module):
     """The running maximum of learned features over everything that an event has shown so far.
 
     What is small is seen in few places of few frames: an average of an event dilutes it, even a weighted one, while a
-    maximum keeps it as it was at its clearest. A linear reader of a single event, after as many steps, told whether a
-    lamp had been seen with an average precision of .81, by softmax attention of eight heads over the same .67. A
-    boundary clears the maximum, which is exact in any form and under any cut; its state is the maximum itself.
+    maximum keeps it as it was at its clearest. A boundary clears the maximum, which is exact in any form and under any
+    cut; its state is the maximum itself.
 
     Args:
         width: D.
