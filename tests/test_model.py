@@ -102,7 +102,7 @@ def test_asking_changes_no_byte_of_the_state(model: SsmSense) -> None:
     _, state = model.observe(latents, seconds, model.initial_state(1))
     before = {name: tensor.clone() for name, tensor in state.items()}
     tokens = model.tokens(state)
-    assert tokens.shape == (1, 4 * 2 + 2 + 4, 32)
+    assert tokens.shape == (1, 4 * 2 + 2 + 2 + 4, 32)
     assert all(torch.equal(state[name], before[name]) for name in before)
     assert not torch.allclose(tokens, model.tokens(model.initial_state(1)))
 

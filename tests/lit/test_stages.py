@@ -44,8 +44,9 @@ def test_each_stage_goes_on_from_the_folder_of_the_one_before(fit: Fit, tmp_path
     ]
     fit(tmp_path / "two", steps=3, more=two)
     none, first, second = (load_model(tmp_path / run / "model")[0].state_dict() for run in ("none", "one", "two"))
-    assert changed(none, first) == {"event_connector", "episode_connector", "frame_connector"}
-    assert changed(first, second) == {"event_connector", "episode_connector", "frame_connector", "encoder", "language"}
+    connectors = {"event_connector", "episode_connector", "pool_connector", "frame_connector"}
+    assert changed(none, first) == connectors
+    assert changed(first, second) == {*connectors, "encoder", "language"}
     moved = [name for name in second if name.startswith("encoder.") and not torch.equal(first[name], second[name])]
     assert all(name.startswith("encoder.blocks.1.") for name in moved)
     # The latents' scale stays the one that the weights were trained on.
@@ -108,7 +109,8 @@ def test_a_finer_grid_begins_with_what_the_coarser_one_saw(fit: Fit, folder: Pat
     fit(tmp_path / "ours", steps=1)
     begun, _ = load_model(tmp_path / "ours" / "model")
     encoder, head = TemporalEncoder(32, 16, grid=4, layers=2), LFPHead(16, 32)
-    grown = SsmSense(encoder, head, SurprisePolicy(), Episode(16, tokens=2, layers=1), CausalLM("nowhere"), 32)
+    episode = Episode(16, tokens=2, layers=1, pool="peak")
+    grown = SsmSense(encoder, head, SurprisePolicy(), episode, CausalLM("nowhere"), 32)
     start_from(grown, tmp_path / "ours" / "model")
     assert isinstance(begun, SsmSense)
     narrow, _ = begun.encoder(coarse, begun.encoder.initial_state(1))
