@@ -20,7 +20,6 @@ from ssm_sense.nn.bank import EventBank
 from ssm_sense.nn.deltanet import DeltaEpisode
 from ssm_sense.nn.episode import Episode
 from ssm_sense.nn.lfp import LFPHead, lfp_loss, surprise
-from ssm_sense.nn.own_shift import OwnShift
 from ssm_sense.nn.pool import pool_places
 from ssm_sense.nn.sources import SurpriseSource
 from ssm_sense.nn.surprise import Decision, SurprisePolicy
@@ -92,7 +91,7 @@ class SsmSense(AnsweringModel):
         self.frame_side, self.window, self.rescans = frame_side, window, rescans
         self.tolerance, self.lfp_weight = tolerance, lfp_weight
         self.source = source
-        if isinstance(source, OwnShift):
+        if source is not None:
             source.of(encoder)
         self.event_connector = Connector(encoder.width, language_width, event_probes)
         self.episode_connector = Connector(episode.width, language_width, episode_probes * episode.tokens)

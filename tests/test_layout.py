@@ -16,6 +16,7 @@ TOWERS = BASE | {"ops", "nn", "pretrained", "vision", "language", "tiny"}
 MODELS = TOWERS | {"model", "memory"}
 MAY_IMPORT = {
     "errors": set(),
+    "strict_json": set(),
     "state": {"errors"},
     "ops": {"errors"},
     "nn": BASE | {"ops", "nn"},
@@ -33,10 +34,10 @@ MAY_IMPORT = {
     "streams": MODELS | {"stream", "data"},
     "folder": MODELS | {"stream"},
     "boundaries": BASE | {"nn", "metrics"},
-    "evaluate": MODELS | {"stream", "data", "metrics"},
+    "evaluate": MODELS | {"stream", "data", "metrics", "strict_json"},
     "report": {"errors", "metrics", "report"},
     # Cells run in processes of their own, so nothing that they run is imported.
-    "sweep": {"errors", "ops", "metrics", "report", "sweep"},
+    "sweep": {"errors", "ops", "metrics", "report", "strict_json", "sweep"},
     "lit": MODELS | {"data", "metrics", "stream", "folder", "lit"},
 }
 """Part of the package to the other parts it may import; `cli` and `commands` are not listed and may import anything."""

@@ -263,8 +263,7 @@ def _compare_surprise(out: Path) -> None:
     scaled = {name: [model.scale(stream.latents) for stream in streams] for name, streams in sets.items()}
     places, width = scaled["train"][0].shape[1:]
     shift = model.source or OwnShift()
-    if isinstance(shift, OwnShift):
-        shift.of(model.encoder)
+    shift.of(model.encoder)
     sources = {
         "shift of features": shift,
         "stateless LFP": train_stateless(scaled["train"], width=model.encoder.width),

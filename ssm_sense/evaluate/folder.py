@@ -6,7 +6,6 @@ too, so that it is tried anew. One process at a time may write to a folder.
 """
 
 import json
-import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import Any, TextIO
 
 from ssm_sense.errors import UserError
 from ssm_sense.evaluate.run import RunInfo
+from ssm_sense.strict_json import json_line
 
 Line = dict[str, Any]
 
@@ -60,7 +60,7 @@ class RunFolder:
             with open(path, "a", encoding="utf-8") as file:
                 for line in _whole_lines(part / path.name):
                     if line["clip"] in committed:
-                        file.write(_dump(line))
+                        file.write(json_line(line))
                 _sync(file)
         self.finished |= {entry["clip"] for entry in entries if entry["error"] is None}
         shutil.rmtree(part)
@@ -86,7 +86,7 @@ class ClipLines:
 
     def frame(self, line: Mapping[str, Any]) -> None:
         """Write one frame's line."""
-        self._frames.write(_dump({"run": self._folder.run.name, "clip": self._name, **line}))
+        self._frames.write(json_line({"run": self._folder.run.name, "clip": self._name, **line}))
         self._n_frames += 1
 
     def row(self, line: Mapping[str, Any]) -> None:
@@ -98,7 +98,7 @@ class ClipLines:
         """Make the clip's lines count: frames, then rows, then the line in clips.jsonl, each forced to disk."""
         _sync(self._frames)
         with open(self._folder.rows, "a", encoding="utf-8") as file:
-            file.write("".join(map(_dump, self._rows)))
+            file.write("".join(map(json_line, self._rows)))
             _sync(file)
         entry = {
             **self._folder.run.identity,
@@ -109,7 +109,7 @@ class ClipLines:
             "error": error,
         }
         with open(self._folder.clips, "a", encoding="utf-8") as file:
-            file.write(_dump(entry))
+            file.write(json_line(entry))
             _sync(file)
 
 
@@ -165,19 +165,6 @@ def _check_same_run(entry: Line, run: RunInfo, folder: Path) -> None:
             f"{folder}: run {run.name!r} was begun with {name} {entry.get(name)!r}, and goes on only with the same, "
             f"not {wanted[name]!r}; choose another name or folder"
         )
-
-
-def _dump(line: Mapping[str, Any]) -> str:
-    """One line of strict JSON: numbers that are not finite become null."""
-    return json.dumps(_finite(line), allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(inside) for key, inside in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inside) for inside in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _sync(file: TextIO) -> None:

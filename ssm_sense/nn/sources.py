@@ -17,6 +17,9 @@ from ssm_sense.state import State
 class SurpriseSource(nn.Module, ABC):
     """What finds a frame surprising, given the frames before it."""
 
+    def of(self, encoder: TemporalEncoder) -> None:
+        """Hear which encoder the model has that this is a source of. Most need none."""
+
     @abstractmethod
     def initial_state(self, streams: int) -> State:
         """The state of B streams that have seen nothing."""

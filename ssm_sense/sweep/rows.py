@@ -5,13 +5,13 @@ lines are put in the order of the plan and those that a later one replaced are d
 """
 
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ssm_sense.errors import UserError
+from ssm_sense.strict_json import json_line
 
 Line = dict[str, Any]
 NAMES = ("cell", "grid", "seed", "result", "error")
@@ -52,9 +52,9 @@ class SweepRows:
     def append(self, line: Mapping[str, Any]) -> None:
         """Add a cell's line and force it to disk."""
         if self._torn:
-            self._replace("".join(map(_dump, self._lines.values())))
+            self._replace("".join(map(json_line, self._lines.values())))
             self._torn = False
-        text = _dump(line)
+        text = json_line(line)
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(text)
             file.flush()
@@ -64,7 +64,7 @@ class SweepRows:
     def settle(self, cells: Sequence[str]) -> None:
         """Put the lines in the order of the cells, others last, in one step; an unchanged file is left untouched."""
         order = [*(name for name in cells if name in self._lines), *(name for name in self._lines if name not in cells)]
-        text = "".join(_dump(self._lines[name]) for name in order)
+        text = "".join(json_line(self._lines[name]) for name in order)
         if self.path.exists() and self.path.read_text(encoding="utf-8", errors="replace") != text:
             self._replace(text)
 
@@ -85,16 +85,3 @@ def _parse(text: str, path: Path, number: int) -> Line:
     if not (isinstance(line, dict) and all(name in line for name in NAMES) and isinstance(line["grid"], dict)):
         raise UserError(f"{path}, line {number}: expected an object with {', '.join(NAMES)}, got {text[:60]!r}")
     return line
-
-
-def _dump(line: Mapping[str, Any]) -> str:
-    """One line of strict JSON: numbers that are not finite become null."""
-    return json.dumps(_finite(line), allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(inside) for key, inside in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inside) for inside in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

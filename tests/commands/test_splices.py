@@ -194,7 +194,6 @@ def test_readings_of_a_difference() -> None:
 
 
 def test_conditions_are_rendered_and_seen(tmp_path: Path) -> None:
-    pytest.importorskip("numba")
     encoder = str(Path(splices.__file__).parents[1] / "tiny/weights/siglip")
     splits = (Split("val", 5, 1, ("cutjump",)), Split("test", 5, 1, ("paste6",)))
     render(tmp_path, minutes=0.5, size=64, encoder=encoder, splits=splits)
