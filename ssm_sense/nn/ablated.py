@@ -20,15 +20,15 @@ class NeverReset(SurprisePolicy):
 
 
 class NoEpisode(Episode):
-    """Events are found and reset the event state as ever, but nothing of them is written."""
+    """Events are found and reset the event state as ever, but nothing of those that ended is written.
+
+    The event in progress is pooled and read as ever, so that what is missed is the past and not the present.
+    """
 
     def forward(self, u_BTSD: Tensor, boundary_BT: Tensor, state: State, surprise_BT: Tensor | None = None) -> State:
-        """The state as it was, which is empty."""
-        return state
-
-    def flush(self, state: State) -> State:
-        """The state as it was."""
-        return state
+        """The state with the event in progress as it stands after T frames, and no other."""
+        _, pool = self.pool(u_BTSD, boundary_BT, state.sub("pool"))
+        return state.replace(**{f"pool.{name}": tensor for name, tensor in pool.items()})
 
 
 class OpenLoopLFP(StatelessLFP):

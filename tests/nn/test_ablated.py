@@ -25,18 +25,26 @@ def test_without_resets_the_same_events_are_found_and_all_is_kept() -> None:
     assert all(torch.equal(after[name], state[name]) for name in state)
 
 
-def test_without_an_episode_nothing_is_remembered_of_events() -> None:
+def test_without_an_episode_the_event_in_progress_is_all_that_is_remembered() -> None:
     torch.manual_seed(0)
     boundary = torch.zeros(2, 12, dtype=torch.bool)
     boundary[:, [4, 8]] = True
-    probes = torch.randn(3, 8)
+    probes, shown = torch.randn(3, 8), torch.randn(2, 12, 4, 8)
+    earlier, current = shown.clone(), shown.clone()
+    earlier[:, :8] += 1
+    current[:, 8:] += torch.randn(2, 4, 4, 8)
     for kind, remembers in ((Episode, True), (NoEpisode, False)):
-        episode = kind(8, tokens=2, layers=1, state_size=4).eval()
-        begun = episode.initial_state(2)
-        after = episode.flush(episode(torch.randn(2, 12, 4, 8), boundary, begun))
-        read, blank = episode.read(after, probes), episode.read(begun, probes)
-        assert read.shape == (2, 3, 2, 8)
-        assert torch.equal(read, blank) != remembers
+        for pool in ("peak", "attention"):
+            episode = kind(8, tokens=2, layers=1, state_size=4, pool=pool).eval()
+
+            def read(u: torch.Tensor, episode: Episode = episode) -> torch.Tensor:
+                after = episode(u, boundary, episode.initial_state(2))
+                assert after.nbytes == episode.initial_state(2).nbytes
+                return episode.read(episode.flush(after), probes)
+
+            assert read(shown).shape == (2, 3, 2, 8)
+            assert torch.equal(read(earlier), read(shown)) != remembers
+            assert not torch.equal(read(current), read(shown))
 
 
 def open_loop() -> OpenLoopLFP:
