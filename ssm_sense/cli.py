@@ -4,6 +4,8 @@ Importing this module costs neither torch nor Lightning, so that `ssm-sense --he
 """
 
 import difflib
+import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -40,7 +42,11 @@ RECURRENT = {*TRAINING, "stream", "evaluate", "calibrate", "latent", "splices", 
 """Those that run the recurrence, and say so once if it runs slowly for want of its native kernels."""
 
 USER_ERROR_STATUS = 2
+SYSTEM_ERROR_STATUS = 1
 INTERRUPTED_STATUS = 130
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the operating system says of a write without naming the file."""
 
 
 def usage() -> str:
@@ -79,8 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit status.
 
     argv: the arguments after the program's name; those of the process when None.
-    A UserError becomes one line on stderr and status 2, an interrupt one line and status 130; any other
-    exception is a fault of ours and keeps its traceback.
+    A UserError becomes one line on stderr and status 2, what the operating system refuses (a folder that cannot be
+    written to, a full disk) one line and status 1, an interrupt one line and status 130. Where whoever reads our
+    output has closed it, we end without a word, with status 1. Any other exception is a fault of ours and keeps its
+    traceback.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -98,6 +106,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"ssm-sense: {' '.join(str(error).split())}", file=sys.stderr)
         return USER_ERROR_STATUS
+    except BrokenPipeError:
+        # Python would complain of the closed pipe once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SYSTEM_ERROR_STATUS
+    except OSError as error:
+        if error.filename is None and error.errno not in DISK_FULL:
+            raise
+        place = "" if error.filename is None else f"{error.filename}: "
+        print(f"ssm-sense: {place}{error.strerror}", file=sys.stderr)
+        return SYSTEM_ERROR_STATUS
     except KeyboardInterrupt:
         print("ssm-sense: interrupted", file=sys.stderr)
         return INTERRUPTED_STATUS

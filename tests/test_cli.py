@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -62,6 +63,49 @@ def test_an_interrupt_is_one_line(command: ModuleType, capsys: pytest.CaptureFix
     command.main = interrupted
     assert cli.main(["stream", "film.mp4"]) == 130
     assert capsys.readouterr() == ("", "ssm-sense: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (PermissionError(13, "Permission denied", "runs/a"), "ssm-sense: runs/a: Permission denied\n"),
+        (FileExistsError(17, "File exists", Path("runs")), "ssm-sense: runs: File exists\n"),
+        (OSError(28, "No space left on device"), "ssm-sense: No space left on device\n"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(
+    command: ModuleType, capsys: pytest.CaptureFixture[str], error: OSError, line: str
+) -> None:
+    def refused(argv: list[str]) -> int:
+        raise error
+
+    command.main = refused
+    assert cli.main(["evaluate"]) == 1
+    assert capsys.readouterr() == ("", line)
+
+
+def test_a_system_error_that_names_nothing_keeps_its_traceback(command: ModuleType) -> None:
+    def broken(argv: list[str]) -> int:
+        raise OSError("not a file that we know")
+
+    command.main = broken
+    with pytest.raises(OSError, match="not a file"):
+        cli.main(["stream"])
+
+
+def test_a_closed_pipe_ends_it_without_a_word() -> None:
+    code = (
+        "import sys, types\nfrom ssm_sense import cli\n"
+        "def main(argv):\n    while True: print('x' * 1000)\n"
+        "cli.import_module = lambda name: types.SimpleNamespace(main=main)\nsys.exit(cli.main(['info']))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 1
 
 
 def test_a_fault_of_ours_keeps_its_traceback(command: ModuleType) -> None:
