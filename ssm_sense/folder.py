@@ -17,11 +17,11 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from ssm_sense.errors import UserError
 from ssm_sense.memory.answering import AnsweringModel
-from ssm_sense.state import write_whole
+from ssm_sense.state import save_tensors, write_whole
 from ssm_sense.stream import Session
 from ssm_sense.vision.siglip import SiglipTower
 
@@ -47,7 +47,7 @@ def save_folder(
     config = {"model": _without_paths(model_config), "vision": _without_paths(vision_config)}
     model.language.save(folder)
     weights = {k: v.detach().contiguous().cpu() for k, v in model.state_dict().items() if not k.startswith(_LANGUAGE)}
-    save_file(weights, folder / _WEIGHTS)
+    save_tensors(weights, folder / _WEIGHTS)
     (folder / _CALIBRATION).unlink(missing_ok=True)
     shutil.copytree(vision.folder, folder / "vision", dirs_exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
@@ -118,7 +118,7 @@ def store_calibration(folder: Path, threshold: float, centre: float, record: Map
     except (SafetensorError, OSError, KeyError) as error:
         raise UserError(f"{folder}: expected a model with a surprise policy ({error})") from error
     text = json.dumps(dict(record), indent=2)
-    write_whole(path, lambda partial: save_file(weights, partial, {**header, "calibration": text}))
+    write_whole(path, lambda partial: save_tensors(weights, partial, {**header, "calibration": text}))
     write_whole(folder / _CALIBRATION, lambda partial: partial.write_text(text + "\n", encoding="utf-8"))
 
 

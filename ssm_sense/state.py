@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -88,7 +89,7 @@ class State(Mapping[str, Tensor]):
         """Write a safetensors file, whole or not at all: a kill at any moment leaves the old file or the new one."""
         header = {"format": _FORMAT, "metadata": json.dumps(dict(metadata or {}))}
         tensors = {k: v.detach().contiguous().cpu() for k, v in self._tensors.items()}
-        write_whole(Path(path), lambda partial: save_file(tensors, partial, header))
+        write_whole(Path(path), lambda partial: save_tensors(tensors, partial, header))
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> "State":
@@ -111,6 +112,16 @@ class State(Mapping[str, Tensor]):
                 return cls(tensors), json.loads(header["metadata"])
         except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
             raise UserError(f"{path}: damaged state file ({error})") from error
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path, header: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file. Raises OSError where the system refuses to, which safetensors tells in words alone."""
+    try:
+        save_file(dict(tensors), path, None if header is None else dict(header))
+    except SafetensorError as error:
+        if (told := re.search(r"os error (\d+)", str(error))) is None:
+            raise
+        raise OSError(int(told[1]), os.strerror(int(told[1])), str(path)) from error
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

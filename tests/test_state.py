@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from ssm_sense.errors import UserError
-from ssm_sense.state import State
+from ssm_sense.state import State, save_tensors
 
 
 def example() -> State:
@@ -61,6 +61,12 @@ def test_failed_save_leaves_the_old_file(tmp_path, monkeypatch) -> None:
         example().save(path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["s.safetensors"]
+
+
+def test_what_the_system_refuses_is_an_os_error_that_names_the_file(tmp_path) -> None:
+    """safetensors' own error is none, so that a full disk would look like a fault of ours."""
+    with pytest.raises(FileNotFoundError, match=r"missing/s\.safetensors"):
+        save_tensors(dict(example()), tmp_path / "missing" / "s.safetensors")
 
 
 @pytest.mark.parametrize("keep", [0, 7, 60, -9])

@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from ssm_sense.data.clip import Frame
 from ssm_sense.errors import UserError
+from ssm_sense.state import save_tensors
 
 if TYPE_CHECKING:
     from ssm_sense.data.video import VideoFile
@@ -164,7 +165,7 @@ def extract(
     for shard in _encoded_shards(_ahead(_batches(frames, batch_frames)), encoder, DTYPES[dtype], on_frames):
         if not torch.isfinite(shard["latents"]).all():
             raise UserError(f"{video}: some latents are not finite in {dtype}; store them as float32")
-        _replace(entry / _shard_name(total // SHARD_FRAMES), partial(save_file, shard))
+        _replace(entry / _shard_name(total // SHARD_FRAMES), partial(save_tensors, shard))
         total += len(shard["seconds"])
     index = {"video": video.name, "encoder": encoder.fingerprint, "dtype": dtype, "fps": fps, "frames": total}
     _replace(entry / "index.json", lambda path: path.write_text(json.dumps(index)))
