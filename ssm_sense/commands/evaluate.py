@@ -1,6 +1,7 @@
 """`ssm-sense evaluate`: run a memory policy over VSI-SUPER, VSI-Bench, VSI-590K, or a rendered world laid out so."""
 
 import argparse
+import math
 import re
 import shlex
 import sys
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssm_sense.data.decode import frame_rate
 from ssm_sense.errors import UserError
 from ssm_sense.memory.catalogue import CLASSES
 
@@ -268,11 +270,13 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.policy not in POLICIES and "." not in arguments.policy:
         raise UserError(f"--policy: expected one of {', '.join(POLICIES)}, or a class path, got {arguments.policy!r}")
-    if min(arguments.ask_at or [1]) <= 0:
-        raise UserError(f"--ask-at: expected minutes above 0, got {min(arguments.ask_at):g}")
+    for minutes in arguments.ask_at or ():
+        if not 0 < minutes < math.inf:
+            raise UserError(f"--ask-at: expected minutes above 0, got {minutes:g}")
     if arguments.draws > 1 and not arguments.ask_at:
         raise UserError(f"--draws: expected with --ask-at, which says when, got {arguments.draws} without it")
-    for name in ("fps", "batch_frames", "limit", "workers", "draws", "max_minutes", "max_bytes"):
+    frame_rate(arguments.fps, "--fps")
+    for name in ("batch_frames", "limit", "workers", "draws", "max_minutes", "max_bytes"):
         value = getattr(arguments, name)
         if value is not None and not value > 0:
             raise UserError(f"--{name.replace('_', '-')}: expected more than 0, got {value}")

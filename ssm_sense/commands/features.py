@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssm_sense.data.decode import frame_rate
 from ssm_sense.errors import UserError
 
 if TYPE_CHECKING:
@@ -200,7 +201,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--workers", type=int, default=1, help="videos at a time, each with an encoder; default: %(default)s")
     add("--device", default="cpu", help="such as cuda; default: %(default)s")
     arguments = parser.parse_args(argv)
-    for name in ("fps", "batch", "grid", "workers"):
+    frame_rate(arguments.fps, "--fps")
+    for name in ("batch", "grid", "workers"):
         if not getattr(arguments, name) > 0:
             raise UserError(f"--{name}: expected more than 0, got {getattr(arguments, name)}")
     if arguments.decoder == "decord" and find_spec("decord") is None:

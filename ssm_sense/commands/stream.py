@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from ssm_sense.data.decode import frame_rate
 from ssm_sense.errors import UserError
 
 if TYPE_CHECKING:
@@ -194,8 +195,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--save", type=Path, metavar="STATE", help="write what the memory holds when done")
     parser.add_argument("--resume", type=Path, metavar="STATE", help="go on from what --save wrote")
     arguments = parser.parse_args(argv)
-    if not (math.isfinite(arguments.fps) and arguments.fps > 0):
-        raise UserError(f"--fps: expected a positive number, got {arguments.fps}")
+    frame_rate(arguments.fps, "--fps")
     return arguments
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from ssm_sense.errors import UserError
+
 if TYPE_CHECKING:
     import av
     from av.video.codeccontext import VideoCodecContext
@@ -21,6 +23,20 @@ LOOK_AHEAD_PACKETS = 256
 LOOK_AHEAD_BYTES = 16 << 20
 ROUNDING_S = Fraction(1, 2000)
 """Matroska and others round times to a millisecond: a picture due at a sample may carry half of one more."""
+
+
+LOWEST_FPS, HIGHEST_FPS = Fraction(1, 10_000), 1000
+"""Rates to watch at. Beyond the highest, a second of video would be thousands of copies of the same pictures."""
+
+
+def frame_rate(fps: float, name: str = "fps") -> Fraction:
+    """The rate in frames a second as an exact fraction.
+
+    Raises UserError, under ``name``, for one that is not `LOWEST_FPS` to `HIGHEST_FPS`.
+    """
+    if not LOWEST_FPS <= fps <= HIGHEST_FPS:
+        raise UserError(f"{name}: expected {float(LOWEST_FPS)} to {HIGHEST_FPS} frames a second, got {fps:g}")
+    return Fraction(fps).limit_denominator(100_000)
 
 
 class Schedule:

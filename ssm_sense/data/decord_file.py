@@ -12,7 +12,7 @@ from itertools import count, islice, takewhile
 import numpy as np
 
 from ssm_sense.data.clip import Frame
-from ssm_sense.data.decode import ROUNDING_S
+from ssm_sense.data.decode import ROUNDING_S, frame_rate
 from ssm_sense.data.video import EARLY_END_S, DamagedVideo, VideoFile
 
 FRAMES_AT_ONCE = 16
@@ -26,7 +26,7 @@ class DecordFile(VideoFile):
 
         decord.logging.set_level(decord.logging.QUIET)
         height, width = self.size
-        fps, start_s = Fraction(self.fps).limit_denominator(100_000), Fraction(self.start_s)
+        fps, start_s = frame_rate(self.fps), Fraction(self.start_s)
         read_s = 0.0
         try:
             reader = decord.VideoReader(str(self.path), width=width, height=height, num_threads=self.threads)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssm_sense.data.clip import Frame
-from ssm_sense.data.decode import ROUNDING_S
+from ssm_sense.data.decode import ROUNDING_S, frame_rate
 from ssm_sense.data.picture import Presentation
 from ssm_sense.data.track import MOST_PIXELS
 from ssm_sense.data.video import VideoFile
@@ -74,7 +74,8 @@ class LiveVideo:
     that declares how long it is, or a pipe, ends where it ends.
 
     source: a URL (rtsp, rtmp, http, https, udp, tcp), a device such as /dev/video0, a named pipe, or "-" for stdin.
-    fps: frames to yield per second of the source. size: (H, W) to scale to, the aspect not kept; None for its own.
+    fps: frames to yield per second of the source, .0001 to 1,000.
+    size: (H, W) to scale to, the aspect not kept; None for its own.
     attempts: how often in a row to open it again before giving up. timeout_s: for opening, and for each read.
     format: FFmpeg's name of it, where it cannot be told from the content, as of most raw streams.
     on_trouble: is told of everything that goes wrong; by default it is logged.
@@ -95,8 +96,7 @@ class LiveVideo:
         format: str | None = None,
         on_trouble: Callable[[Trouble], None] | None = None,
     ) -> None:
-        if not (math.isfinite(fps) and fps > 0):
-            raise ValueError(f"expected a positive frame rate, got {fps}")
+        frame_rate(fps)
         if not is_live(source):
             raise UserError(f"{source}: expected a URL ({', '.join(NETWORK)}), a camera, a pipe or -")
         self.source, self.fps, self.size = source, fps, size
@@ -136,7 +136,7 @@ class _Watch:
 
     def __init__(self, live: LiveVideo, tell: Callable[[Trouble], None]) -> None:
         self._live, self._tell = live, tell
-        self._fps = Fraction(live.fps).limit_denominator(100_000)
+        self._fps = frame_rate(live.fps)
         self._due = 0
         self._zero: Fraction | None = None  # the source's time at which its first picture began
         self._held: tuple[np.ndarray, Fraction] | None = None  # the picture on show, and when it began, in seconds

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssm_sense.data.clip import Frame
-from ssm_sense.data.decode import Schedule, decode_shown
+from ssm_sense.data.decode import Schedule, decode_shown, frame_rate
 from ssm_sense.data.picture import Presentation
 from ssm_sense.data.track import MOST_PIXELS, VideoTrack, begin_tick, open_track
 from ssm_sense.errors import UserError
@@ -54,7 +54,7 @@ class VideoFile:
     a warning at the end.
 
     path: a file in any format that FFmpeg knows; its first video track is taken.
-    fps: frames per second to yield.
+    fps: frames per second to yield, .0001 to 1,000.
     size: (H, W) to scale to, the aspect not kept; None for the file's own.
     start_s: where to begin; the seconds that are yielded still count from the beginning of the file. What lies
         before is read but not decoded.
@@ -72,8 +72,7 @@ class VideoFile:
         start_s: float = 0.0,
         threads: int = 0,
     ) -> None:
-        if not (math.isfinite(fps) and fps > 0):
-            raise ValueError(f"expected a positive frame rate, got {fps}")
+        frame_rate(fps)
         if not (math.isfinite(start_s) and start_s >= 0):
             raise ValueError(f"expected a start of at least 0 s, got {start_s}")
         self.path = Path(path)
@@ -100,7 +99,7 @@ class VideoFile:
         """Length of the whole file, as it declares it or else as its packets add up."""
 
     def __iter__(self) -> Iterator[Frame]:
-        fps, start_s = Fraction(self.fps).limit_denominator(100_000), Fraction(self.start_s)
+        fps, start_s = frame_rate(self.fps), Fraction(self.start_s)
         with open_track(self.path, self.threads) as track:
             schedule = Schedule(start_s, fps, track.tick_s, self._zero)
             for picture, end in self._on_show(track, schedule):

@@ -136,9 +136,10 @@ def test_a_cap_is_reported_and_is_the_exit_status(data, tmp_path, capsys):
     [
         (["--minutes", "60"], "lengths, in minutes: 10, 30"),
         (["--limit", "0"], "--limit: expected more than 0"),
-        (["--fps", "-1"], "--fps: expected more than 0"),
+        (["--fps", "-1"], "--fps: expected 0.0001 to 1000 frames a second, got -1"),
         (["--ask-at", "0.01"], "expected rendered streams with their truth beside them"),
         (["--ask-at", "-1"], "--ask-at: expected minutes above 0, got -1"),
+        (["--ask-at", "1", "nan"], "--ask-at: expected minutes above 0, got nan"),
         (["--workers", "0"], "--workers: expected more than 0"),
         (["--draws", "2"], "--draws: expected with --ask-at"),
         (["--max-minutes", "0"], "--max-minutes: expected more than 0"),

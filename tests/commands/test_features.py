@@ -82,7 +82,7 @@ def test_a_video_that_cannot_be_read_fails_alone(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--fps", "0"], "--fps: expected more than 0, got 0"),
+        (["--fps", "0"], "--fps: expected 0.0001 to 1000 frames a second, got 0"),
         (["--batch", "-1"], "--batch: expected more than 0, got -1"),
         (["--layer", "2"], "--layer: expected a negative number"),
         (["--videos", "nowhere"], "nowhere: no such file or folder"),

@@ -199,7 +199,7 @@ def test_the_demos_model_comes_before_the_shipped_one(video: Path, tmp_path: Pat
         (["--options", "bed"], "--options: expected after the --ask"),
         (["--ask", " "], "--ask: expected a question"),
         (["--ask", "Why?", "--options", "A. bed", "chair"], "expected all with a letter"),
-        (["--fps", "0"], "--fps: expected a positive number"),
+        (["--fps", "0"], "--fps: expected 0.0001 to 1000 frames a second, got 0"),
         (["--save", "nowhere/state"], "nowhere/state: there is no folder"),
         (["--jsonl", "nowhere/lines"], "nowhere/lines: there is no folder"),
         (["--resume", "nothing"], "nothing: expected a state file"),

@@ -227,7 +227,9 @@ def test_without_a_declared_length_the_packets_are_measured(films: Any) -> None:
     assert shown(films, path, 10.0) == list(range(0, 60, 3))
 
 
-@pytest.mark.parametrize(("fps", "start_s"), [(0, 0), (-1, 0), (float("nan"), 0), (float("inf"), 0), (1, -1)])
+@pytest.mark.parametrize(
+    ("fps", "start_s"), [(0, 0), (-1, 0), (1e-9, 0), (1e9, 0), (float("nan"), 0), (float("inf"), 0), (1, -1)]
+)
 def test_impossible_rates_and_starts_are_refused(films: Any, fps: float, start_s: float) -> None:
     with pytest.raises(ValueError, match="expected"):
         VideoFile(films.make("any.mp4", 3), fps, start_s=start_s)
