@@ -1,23 +1,22 @@
 """`ssm-sense stream`: watch a video as it comes and answer questions on the way."""
 
 import argparse
-import json
 import math
 import os
-import re
 import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from ssm_sense.commands.stream_asked import Ask, questions
 from ssm_sense.data.decode import frame_rate
 from ssm_sense.errors import UserError
+from ssm_sense.strict_json import json_line
 
 if TYPE_CHECKING:
     from ssm_sense.data.clip import Frame, Question
@@ -33,15 +32,6 @@ examples:
   ssm-sense stream walk.mp4 --ask "How many different chair(s) are there in the video?" --at 00:05:00 --at 00:10:00 \\
       --ask "Which room was entered last?" --options kitchen bedroom study
 """
-
-
-@dataclass
-class Asked:
-    """A question from the command line, to be put at the times `at`, or at the end if there are none."""
-
-    text: str
-    at: list[str] = field(default_factory=list)
-    options: list[str] = field(default_factory=list)
 
 
 class Reply(NamedTuple):
@@ -68,10 +58,10 @@ def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = Non
     from ssm_sense.memory.recurrent import RecurrentMemory
     from ssm_sense.timeline import PlainView, format_clock, open_view
 
-    asked = _questions(arguments.asked)
-    for path in (arguments.save, arguments.jsonl):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise UserError(f"{path}: there is no folder {path.absolute().parent}")
+    asked = questions(arguments.asked)
+    _check_place(arguments.save, arguments.video)
+    if str(arguments.jsonl) != "-":
+        _check_place(arguments.jsonl, arguments.video)
     live = is_live(arguments.video)
     if not live:
         VideoFile(Path(arguments.video), arguments.fps)  # one that cannot be read is told before a model is loaded
@@ -95,7 +85,10 @@ def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = Non
         )
         frames = ((frame, begin_s + t_s) for frame, t_s in source)
     else:
-        frames = VideoFile(Path(arguments.video), arguments.fps, start_s=begin_s)
+        frames = video = VideoFile(Path(arguments.video), arguments.fps, start_s=begin_s)
+        if begin_s >= video.duration_s:
+            ends = f"{arguments.video} ends at {format_clock(video.duration_s)}"
+            view.say(f"{ends}, and the session goes on at {format_clock(begin_s)}: there is nothing left to watch")
     with _interrupts() as stopped, _lines(arguments.jsonl, append=begin_s > 0) as write, view:
         try:
             for happened in follow(session, frames, asked, stopped, 1 if live else FRAMES_AT_ONCE):
@@ -115,6 +108,19 @@ def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = Non
                 session.save(arguments.save)
                 view.say(f"saved {arguments.save}")
     return 0
+
+
+def _check_place(path: Path | None, video: str) -> None:
+    """Raise UserError where a file cannot be written, before hours are watched, or would take the video's place."""
+    if path is None:
+        return
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise UserError(f"{path}: there is no folder {folder}")
+    if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise UserError(f"{path}: expected the name of a file that can be written")
+    if path.exists() and Path(video).exists() and path.samefile(video):
+        raise UserError(f"{path}: expected another file than the video that is watched")
 
 
 def follow(
@@ -178,16 +184,16 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "video", help="any video file; or rtsp://, http:// and the like, /dev/video0, a pipe, - for stdin"
     )
-    parser.add_argument("--ask", action=_Ask, dest="asked", default=[], metavar="QUESTION", help="repeatable")
+    parser.add_argument("--ask", action=Ask, dest="asked", default=[], metavar="QUESTION", help="repeatable")
     parser.add_argument(
         "--at",
-        action=_Ask,
+        action=Ask,
         dest="asked",
         metavar="TIME",
         help="when to put the question before it; repeatable; at the end if not given",
     )
     parser.add_argument(
-        "--options", action=_Ask, dest="asked", nargs="+", metavar="OPTION", help="of the question before it"
+        "--options", action=Ask, dest="asked", nargs="+", metavar="OPTION", help="of the question before it"
     )
     parser.add_argument("--jsonl", type=Path, metavar="FILE", help="a JSON line a frame and an answer; - for stdout")
     parser.add_argument("--fps", type=float, default=1.0, help="frames to watch a second (default: 1)")
@@ -197,41 +203,6 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     frame_rate(arguments.fps, "--fps")
     return arguments
-
-
-class _Ask(argparse.Action):
-    """--ask begins a question; --at and --options add to the last one. Raises UserError if there is none."""
-
-    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
-        asked: list[Asked] = getattr(namespace, self.dest)
-        if option == "--ask":
-            asked.append(Asked(values))
-        elif not asked:
-            raise UserError(f"{option}: expected after the --ask that it belongs to")
-        elif option == "--at":
-            asked[-1].at.append(values)
-        else:
-            asked[-1].options = values
-
-
-def _questions(asked: Sequence[Asked]) -> "list[tuple[float, Question]]":
-    """Each question with the time at which it is due, infinity for the end. Raises UserError for bad ones."""
-    from ssm_sense.data.clip import Question
-    from ssm_sense.timeline import parse_clock
-
-    due = []
-    for one in asked:
-        if not one.text.strip():
-            raise UserError("--ask: expected a question, got nothing")
-        lettered = [re.match(r"[A-Z]\. .", option) is not None for option in one.options]
-        if any(lettered) and not all(lettered):
-            raise UserError(f"--options: expected all with a letter, such as 'A. Bed', or none; got {one.options}")
-        if len(one.options) > 26:
-            raise UserError(f"--options: expected at most 26, got {len(one.options)}")
-        options = one.options if all(lettered) else [f"{chr(65 + i)}. {o}" for i, o in enumerate(one.options)]
-        times_s = [parse_clock(text) for text in one.at] or [math.inf]
-        due += [(due_s, Question(one.text, "", due_s, "asked", tuple(options))) for due_s in times_s]
-    return due
 
 
 def _reply_text(reply: Reply, frame_s: float) -> str:
@@ -262,15 +233,8 @@ def _reply_line(reply: Reply) -> dict[str, Any]:
 def _lines(path: Path | None, append: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
     """A function that writes one JSON line at once, to a file, to stdout for "-", or nowhere."""
 
-    def finite(value: Any) -> Any:
-        if isinstance(value, list | tuple):
-            return [finite(inside) for inside in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
     def write(file: TextIO, line: dict[str, Any]) -> None:
-        print(
-            json.dumps({key: finite(value) for key, value in line.items()}, ensure_ascii=False), file=file, flush=True
-        )
+        print(json_line(line), end="", file=file, flush=True)
 
     if path is None:
         yield lambda line: None

@@ -202,6 +202,8 @@ def test_the_demos_model_comes_before_the_shipped_one(video: Path, tmp_path: Pat
         (["--fps", "0"], "--fps: expected 0.0001 to 1000 frames a second, got 0"),
         (["--save", "nowhere/state"], "nowhere/state: there is no folder"),
         (["--jsonl", "nowhere/lines"], "nowhere/lines: there is no folder"),
+        (["--save", "."], "expected the name of a file that can be written"),
+        (["--jsonl", "."], "expected the name of a file that can be written"),
         (["--resume", "nothing"], "nothing: expected a state file"),
     ],
 )
@@ -209,6 +211,15 @@ def test_bad_arguments_are_named(video: Path, tmp_path: Path, monkeypatch, argum
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
         main([str(video), *arguments], counting)
+
+
+def test_the_video_is_not_written_over(tmp_path: Path) -> None:
+    film = write(tmp_path / "walk.mp4", frames=3)
+    before = film.read_bytes()
+    for flag in ("--jsonl", "--save"):
+        with pytest.raises(UserError, match="expected another file than the video"):
+            main([str(film), flag, str(film)], counting)
+    assert film.read_bytes() == before
 
 
 def test_missing_videos_and_models_are_named(video: Path, tmp_path: Path) -> None:
@@ -228,7 +239,8 @@ def test_a_passed_moment_is_refused_and_nothing_left_is_no_error(video: Path, tm
         main([str(video), "--resume", state, "--ask", "How many?", "--at", "5"], counting)
     capsys.readouterr()
     assert main([str(video), "--resume", state, "--ask", "How many?"], counting) == 0
-    assert capsys.readouterr().out == "00:00:20  How many?\n          21\nwatched no frames\n"
+    ends = f"{video} ends at 00:00:21, and the session goes on at 00:00:21: there is nothing left to watch\n"
+    assert capsys.readouterr().out == f"{ends}00:00:20  How many?\n          21\nwatched no frames\n"
 
 
 @pytest.fixture
