@@ -62,7 +62,7 @@ def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = Non
     _check_place(arguments.save, arguments.video)
     if str(arguments.jsonl) != "-":
         _check_place(arguments.jsonl, arguments.video)
-    live = is_live(arguments.video)
+    live = is_live(arguments.video) or "://" in arguments.video  # of an unknown scheme, LiveVideo says what there is
     if not live:
         VideoFile(Path(arguments.video), arguments.fps)  # one that cannot be read is told before a model is loaded
     model = arguments.model or (DEMO_MODEL if DEMO_MODEL.is_dir() else folder.default())

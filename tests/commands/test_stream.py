@@ -228,6 +228,8 @@ def test_missing_videos_and_models_are_named(video: Path, tmp_path: Path) -> Non
     (tmp_path / "text.mp4").write_text("not a video")
     with pytest.raises(UserError, match=r"text\.mp4"):
         main([str(tmp_path / "text.mp4")], counting)
+    with pytest.raises(UserError, match="ftp://camera: expected a URL"):
+        main(["ftp://camera"], counting)
     with pytest.raises(UserError, match="expected a model folder"):
         main([str(video), "--model", str(tmp_path / "gone")])
 
