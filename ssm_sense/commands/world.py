@@ -1,6 +1,7 @@
 """`ssm-sense world`: render indoor walkthroughs with exact truth, and look at them."""
 
 import argparse
+import math
 import os
 import sys
 from dataclasses import fields
@@ -26,6 +27,10 @@ from ssm_sense.errors import UserError
 def main(argv: list[str]) -> int:
     """Entry point; argv without the program's and the subcommand's names."""
     arguments = _parser().parse_args(argv)
+    for name in ("minutes", "every", "seed"):
+        value = getattr(arguments, name, 0)
+        if not 0 <= value < math.inf:
+            raise UserError(f"--{name} must be 0 or more; got {value:g}")
     return int(arguments.run(arguments))
 
 
@@ -114,8 +119,6 @@ def _render(arguments: argparse.Namespace) -> int:
     for name in ("n", "workers"):
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name} must be 1 or more; got {getattr(arguments, name)}")
-    if arguments.seed < 0:
-        raise UserError(f"--seed must be 0 or more; got {arguments.seed}")
     work = jobs(
         arguments.task, arguments.split, arguments.seed, arguments.minutes, arguments.n, arguments.fps, arguments.size,
         arguments.dwell, _controls(arguments),
@@ -150,6 +153,8 @@ def _audit(arguments: argparse.Namespace) -> int:
         print("no blind audit: it takes two videos, or --train")
         return 0
     findings = audit.audit(truths, learn)
+    if not findings:
+        raise UserError(f"{arguments.train}: expected videos that are asked what those of {arguments.folder} are asked")
     audit.write_audit(arguments.folder / "audit.json", findings, arguments.force)
     print(audit.table(findings))
     bad = audit.refused(findings)

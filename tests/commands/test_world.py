@@ -36,6 +36,8 @@ def test_look(tmp_path: Path) -> None:
         (["--minutes", "1", "--seed", "-1"], "--seed must be 0 or more"),
         (["--minutes", "1", "--fps", "5"], "fps must divide 24"),
         (["--minutes", "0"], "hold no frame"),
+        (["--minutes", "nan"], "--minutes must be 0 or more; got nan"),
+        (["--minutes", "inf"], "--minutes must be 0 or more; got inf"),
         (["--minutes", "1", "--size", "63"], "even number of pixels"),
     ],
 )
@@ -64,9 +66,32 @@ def test_an_error_in_a_worker_is_one_line(tmp_path: Path, capsys: pytest.Capture
     assert list(tmp_path.rglob("*.mp4")) == []
 
 
-def test_an_empty_contact_sheet_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["world", "look", "--contact-sheet", str(tmp_path / "a.png"), "--rows", "0"]) == USER_ERROR_STATUS
-    assert "1 row and 1 column at least" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--rows", "0"], "1 row and 1 column at least"),
+        (["--every", "nan"], "--every must be 0 or more; got nan"),
+        (["--seed", "-1"], "--seed must be 0 or more; got -1"),
+    ],
+)
+def test_an_impossible_contact_sheet_is_an_error(
+    option: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["world", "look", "--contact-sheet", str(tmp_path / "a.png"), *option]) == USER_ERROR_STATUS
+    assert message in capsys.readouterr().err
+
+
+def test_an_audit_that_learns_from_other_questions_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would find nothing, write that over what was found before, and pass the set."""
+    for task in ("vsc", "tour"):
+        shape = ["--task", task, "--minutes", "0.2", "--size", "32", "--workers", "1"]
+        assert main(["world", "render", "--out", str(tmp_path / task), *shape]) == 0
+    (tmp_path / "vsc" / "audit.json").write_text("what was found before")
+    assert main(["world", "audit", str(tmp_path / "vsc"), "--train", str(tmp_path / "tour")]) == USER_ERROR_STATUS
+    assert "expected videos that are asked what those of" in capsys.readouterr().err
+    assert (tmp_path / "vsc" / "audit.json").read_text() == "what was found before"
 
 
 def test_controls_reach_the_truth(tmp_path: Path) -> None:
