@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     log = commands.add_parser("lmms-log", help="write a run's answers as lmms-eval's model from_log reads them")
     log.add_argument("rows", type=Path, metavar="ROWS", help="rows.jsonl of `ssm-sense evaluate`, or its folder")
     log.add_argument("--data", type=Path, required=True, metavar="DIR", help="the VSI-Bench or VSI-SUPER it answered")
+    log.add_argument("--layout", choices=("vsi-super", "vsi-bench"), help="default: what the folder's tables tell")
     log.add_argument("--task", default="vsibench", help="its name in lmms-eval; default: %(default)s")
     log.add_argument("--run", dest="named", help="of several in the rows")
     log.add_argument("--minutes", type=float, metavar="M", help="for VSI-SUPER: of which table")
@@ -107,6 +108,8 @@ def _score(arguments: argparse.Namespace) -> int:
         except (ValueError, ZeroDivisionError) as error:
             crashes[run] += 1
             print(f"ssm-sense: {path}, row {number}: the official scorer crashes: {error}", file=sys.stderr)
+    if not credits and not crashes:
+        raise UserError(f"{path}: expected at least one row, found none")
     for run, of in credits.items():
         kinds: dict[str, list[float]] = defaultdict(list)
         for kind, credit in of:
@@ -133,9 +136,9 @@ def _export(arguments: argparse.Namespace) -> int:
     from ssm_sense.data.vsi_590k import TABLE
     from ssm_sense.data.world.export import BENCH_TABLE, export, export_bench
 
-    for name in ("stops", "draws"):
-        if getattr(arguments, name) < 1:
-            raise UserError(f"--{name}: expected 1 or more, got {getattr(arguments, name)}")
+    for name, least in (("stops", 1), ("draws", 1), ("seed", 0)):
+        if getattr(arguments, name) < least:
+            raise UserError(f"--{name}: expected {least} or more, got {getattr(arguments, name)}")
     if arguments.layout == "vsi-bench":
         table, counts = BENCH_TABLE, export_bench(arguments.folder, arguments.draws, arguments.seed)
     else:
@@ -152,7 +155,7 @@ def _log(arguments: argparse.Namespace) -> int:
         raise UserError(f"--out: expected a name that ends in .json, which from_log looks for, got {arguments.out}")
     path = arguments.rows / "rows.jsonl" if arguments.rows.is_dir() else arguments.rows
     rows = [row for _, row in read_jsonl(path) if arguments.named in (None, row.get("run"))]
-    log, unanswered = lmms_log(rows, arguments.data, arguments.task, arguments.minutes)
+    log, unanswered = lmms_log(rows, arguments.data, arguments.task, arguments.minutes, arguments.layout)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
     print(f"wrote {arguments.out}: {len(log['logs'])} answers, {unanswered} of them empty")

@@ -42,18 +42,14 @@ def check(folder: Path, deep: bool = False) -> Iterator[FileState]:
     deep: decode every video to its end and read every archive through, instead of opening them. Raises UserError where
     the folder holds none of these layouts.
     """
-    found = False
     needed: dict[str, int] = {}
     for table in _tables(folder):
-        found = True
         try:
             for medium in _media_of(table):
                 needed[medium] = needed.get(medium, 0) + 1
             yield FileState(table.relative_to(folder).as_posix(), "present")
         except UserError as error:
             yield FileState(table.relative_to(folder).as_posix(), "damaged", detail=str(error))
-    if not found:
-        raise UserError(f"{folder}: expected the tables of VSI-SUPER, VSI-590K or VSI-Bench, found none")
     packed: set[str] = set()
     for archive in sorted(path for path in folder.iterdir() if path.name.endswith(ARCHIVES)):
         try:
@@ -80,13 +76,18 @@ def scenes(media: Iterable[str]) -> set[tuple[str, str]]:
 
 
 def scenes_of(folder: Path) -> set[tuple[str, str]]:
-    """The scenes that the rows of VSI-590K or VSI-Bench are about. Raises UserError for a row that is wrong."""
+    """The scenes that the rows of VSI-590K or VSI-Bench are about. Raises UserError for a row that is wrong, and where
+    there are no tables."""
     return scenes(medium for table in _tables(folder) for medium in _media_of(table))
 
 
 def _tables(folder: Path) -> list[Path]:
+    """The tables of a folder, one at least. Raises UserError where there are none."""
     super_ = [folder / f"test_{minutes:g}mins.parquet" for minutes in vsi_super.lengths(folder)]
-    return [*super_, *vsi_bench.tables(folder), *([folder / TABLE] if (folder / TABLE).is_file() else [])]
+    found = [*super_, *vsi_bench.tables(folder), *([folder / TABLE] if (folder / TABLE).is_file() else [])]
+    if not found:
+        raise UserError(f"{folder}: expected the tables of VSI-SUPER, VSI-590K or VSI-Bench, found none")
+    return found
 
 
 def _media_of(table: Path) -> Iterator[str]:

@@ -17,15 +17,17 @@ from ssm_sense.errors import UserError
 Key = tuple[str, str, tuple[str, ...]]
 
 
-def lmms_log(rows: Iterable[Row], folder: Path, task: str, minutes: float | None = None) -> tuple[dict[str, Any], int]:
+def lmms_log(
+    rows: Iterable[Row], folder: Path, task: str, minutes: float | None = None, layout: str | None = None
+) -> tuple[dict[str, Any], int]:
     """The log of one run, and how many of the table's questions it leaves without an answer, which are logged as empty.
 
     rows: of rows.jsonl, of one run. folder: VSI-Bench or VSI-SUPER. task: what lmms-eval calls the task of that table.
-    minutes: of VSI-SUPER, which table.
+    minutes: of VSI-SUPER, which table. layout: which of the two, where the folder has the tables of several.
 
     Raises UserError for a folder that is neither, rows of several runs, and rows that are about none of its questions.
     """
-    places = _places(folder, minutes)
+    places = _places(folder, minutes, layout or layout_of(folder))
     total = sum(map(len, places.values()))
     answers: dict[int, str] = {}
     runs = set()
@@ -46,9 +48,8 @@ def lmms_log(rows: Iterable[Row], folder: Path, task: str, minutes: float | None
     return log, total - len(answers)
 
 
-def _places(folder: Path, minutes: float | None) -> dict[Key, list[int]]:
+def _places(folder: Path, minutes: float | None, layout: str) -> dict[Key, list[int]]:
     """Where each question stands in the table; one that is asked twice stands in two places."""
-    layout = layout_of(folder)
     found: dict[Key, list[int]] = {}
     if layout == "vsi-bench":
         for i, (_, row) in enumerate(vsi_bench.read_rows(folder)):

@@ -36,6 +36,8 @@ def test_check_lists_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "present  scannet/scene0001_01.mp4" in out
     assert "1 scenes are in both, of 1 here and 2 in" in out
     assert "shared   scannet scene0001" in out
+    assert main(["data", "check", str(folder), "--against", str(tmp_path / "nowhere")]) == USER_ERROR_STATUS
+    assert "nowhere: expected the tables of" in capsys.readouterr().err
     assert main(["data", "check", str(tmp_path)]) == USER_ERROR_STATUS
 
 
@@ -63,8 +65,9 @@ def test_score_by_either_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert ["vsc-streaming", "100.00"] in [line.split()[1:3] for line in out.splitlines()]
     assert "row 0: the official scorer crashes" in err
     assert "row 4: the official scorer crashes" in err
-    rows.write_text(json.dumps({"run": 1}) + "\n")
-    assert main(["data", "score", str(rows)]) == USER_ERROR_STATUS
+    for text in (json.dumps({"run": 1}) + "\n", ""):
+        rows.write_text(text)
+        assert main(["data", "score", str(rows)]) == USER_ERROR_STATUS
 
 
 def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,6 +79,7 @@ def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "test.jsonl" in capsys.readouterr().out
     assert main(["data", "export", str(tmp_path), "--stops", "0"]) == USER_ERROR_STATUS
     assert main(["data", "export", str(tmp_path), "--draws", "0"]) == USER_ERROR_STATUS
+    assert main(["data", "export", str(tmp_path), "--seed", "-1"]) == USER_ERROR_STATUS
 
 
 def test_bench_writes_its_figures(

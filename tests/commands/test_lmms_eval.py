@@ -91,6 +91,10 @@ def test_the_command_writes_the_log(bench: Path, tmp_path: Path, capsys) -> None
     assert data_command.main([*flags, str(tmp_path / "logs" / "x.json")]) == 0
     assert "4 answers, 3 of them empty" in capsys.readouterr().out
     assert json.loads((tmp_path / "logs" / "x.json").read_text())["logs"][0]["resps"] == [["B"]]
+    (bench / "vsi_590k.jsonl").write_text("")
+    with pytest.raises(UserError, match="say with --layout which"):
+        data_command.main([*flags, str(tmp_path / "y.json")])
+    assert data_command.main([*flags, str(tmp_path / "y.json"), "--layout", "vsi-bench"]) == 0
     with pytest.raises(UserError, match=r"--out: expected a name that ends in \.json"):
         data_command.main([*flags, str(tmp_path / "x.txt")])
 
