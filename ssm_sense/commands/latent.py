@@ -1,10 +1,13 @@
 """`ssm-sense latent fit | load | length`: train a memory on streams of latents, and ask what it holds."""
 
 import argparse
+import warnings
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING
 
 from ssm_sense.errors import UserError
+from ssm_sense.metrics.interval import FEWEST_STREAMS
 
 if TYPE_CHECKING:
     from ssm_sense.lit.latent import LatentModule
@@ -18,7 +21,7 @@ def main(argv: list[str]) -> int:
         from ssm_sense.commands.latent_fit import fit
 
         return fit(argv)
-    arguments = _parser().parse_args(argv)
+    arguments = _parse(argv)
     module = _load(arguments.model)
     from ssm_sense.evaluate.latent import recall_by_length, recall_by_load, write_rows
 
@@ -41,7 +44,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="ssm-sense latent", description=__doc__)
     tests = parser.add_subparsers(dest="test", required=True, metavar="fit | load | length")
     tests.add_parser("fit", help="train what a YAML file describes; `ssm-sense latent fit --help`")
@@ -54,9 +57,17 @@ def _parser() -> argparse.ArgumentParser:
     for test in (load, length):
         test.add_argument("--model", type=Path, required=True, metavar="DIR", help="what `latent fit --folder` wrote")
         test.add_argument("--out", type=Path, required=True, metavar="FILE", help="the rows, as JSON")
-        test.add_argument("--streams", type=int, default=64, metavar="N", help="default: %(default)s")
+        test.add_argument("--streams", type=int, default=64, metavar="N", help="5 or more; default: %(default)s")
         test.add_argument("--seed", type=int, default=2_000_000, help="of the test streams; default: %(default)s")
-    return parser
+    arguments = parser.parse_args(argv)
+    # Half of the facts are early ones and half late ones; intervals are over streams, and below five there is none.
+    least = {"loads": 1, "events": 1, "facts": 2, "streams": FEWEST_STREAMS, "seed": 0}
+    for name, low in least.items():
+        value = getattr(arguments, name, low)
+        found = min(value) if isinstance(value, list) else value
+        if found < low:
+            raise UserError(f"--{name}: expected {low} or more, got {found}")
+    return arguments
 
 
 def _load(folder: Path) -> "LatentModule":
@@ -65,4 +76,11 @@ def _load(folder: Path) -> "LatentModule":
         raise UserError(f"{path}: expected what `ssm-sense latent fit --folder {folder}` writes, but there is no file")
     from ssm_sense.lit.latent import LatentModule
 
-    return LatentModule.load_from_checkpoint(path, map_location="cpu").eval()
+    try:
+        with warnings.catch_warnings():
+            # It would advise us not to save the memory's class path, from which the memory is built again.
+            warnings.filterwarnings("ignore", message="Attribute 'memory' is an instance of")
+            return LatentModule.load_from_checkpoint(path, map_location="cpu").eval()
+    except (argparse.ArgumentError, UnpicklingError, OSError, EOFError, KeyError, TypeError, RuntimeError) as error:
+        told = str(error).partition("\n")[0]
+        raise UserError(f"{path}: not what `ssm-sense latent fit` writes: {type(error).__name__}: {told}") from error

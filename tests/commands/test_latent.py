@@ -55,3 +55,22 @@ def test_trained_kept_and_asked(memory: str, capsys: pytest.CaptureFixture[str])
 def test_what_cannot_be_is_said_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["latent", "load", "--model", "nowhere", "--out", "x.json"]) == 2
     assert "nowhere/model.ckpt: expected what `ssm-sense latent fit" in capsys.readouterr().err
+    Path("damaged").mkdir()
+    Path("damaged/model.ckpt").write_text("hello")
+    assert cli.main(["latent", "load", "--model", "damaged", "--out", "x.json"]) == 2
+    assert "damaged/model.ckpt: not what `ssm-sense latent fit` writes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["load", "--streams", "4"], "--streams: expected 5 or more, got 4"),
+        (["load", "--loads", "4", "-1"], "--loads: expected 1 or more, got -1"),
+        (["load", "--events", "0"], "--events: expected 1 or more, got 0"),
+        (["length", "--facts", "1"], "--facts: expected 2 or more, got 1"),
+        (["length", "--seed", "-1"], "--seed: expected 0 or more, got -1"),
+    ],
+)
+def test_impossible_tests_are_refused(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["latent", *argv, "--model", "nowhere", "--out", "x.json"]) == 2
+    assert said in capsys.readouterr().err
