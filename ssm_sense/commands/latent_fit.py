@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser
 
 from ssm_sense.evaluate.latent import recall_by_load, write_rows
+from ssm_sense.lit.command_line import CommandLine, train
 from ssm_sense.lit.latent import LatentData, LatentModule
 
 
-class LatentCLI(LightningCLI):
+class LatentCLI(CommandLine):
     """Adds the folder that the trained module is written to, and gives the data the module's world."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -36,11 +37,5 @@ class LatentCLI(LightningCLI):
 
 def fit(argv: Sequence[str]) -> int:
     """Train; ``argv`` begins with "fit"."""
-    LatentCLI(
-        LatentModule,
-        LatentData,
-        args=list(argv),
-        seed_everything_default=0,
-        save_config_kwargs={"overwrite": True},
-    )
+    train(LatentCLI, LatentModule, LatentData, argv=argv, prog="ssm-sense latent")
     return 0

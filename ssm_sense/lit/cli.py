@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser
 
 from ssm_sense.folder import save_folder
+from ssm_sense.lit.command_line import CommandLine, train
 from ssm_sense.lit.data import TrainingData
 from ssm_sense.lit.module import StreamModule
 from ssm_sense.lit.start import check_vision
 from ssm_sense.vision.siglip import SiglipTower
 
 
-class StreamCLI(LightningCLI):
+class StreamCLI(CommandLine):
     """Adds the vision tower whose features are trained on, and the folder that the trained model is written to."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -52,12 +53,5 @@ class StreamCLI(LightningCLI):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one of Lightning's subcommands; ``argv`` begins with its name."""
-    StreamCLI(
-        StreamModule,
-        TrainingData,
-        args=None if argv is None else list(argv),
-        seed_everything_default=0,
-        save_config_kwargs={"overwrite": True},
-        subclass_mode_data=True,
-    )
+    train(StreamCLI, StreamModule, TrainingData, argv=argv, prog="ssm-sense", subclass_mode_data=True)
     return 0
