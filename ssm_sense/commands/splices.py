@@ -35,6 +35,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     render.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder; what is there is kept")
     render.add_argument("--workers", type=int, default=1, help="videos rendered at a time")
     render.add_argument("--encoder", default=_ENCODER, metavar="DIR", help="SigLIP folder or hub id; default: tiny")
+    render.add_argument("--grid", type=int, default=4, metavar="N", help="places along one side; default: %(default)s")
     render.set_defaults(run=_render)
     watch = commands.add_parser("watch", help="train detectors and write the surprise of every test stream")
     measure = commands.add_parser("measure", help="measure what was watched: rows, table, figure, verdicts")
@@ -51,15 +52,18 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     measure.add_argument("--watched", type=Path, nargs="+", required=True, metavar="DIR", help="what `watch` wrote")
     measure.add_argument("--resamples", type=int, default=10_000, metavar="N", help="of the streams")
     measure.set_defaults(run=_measure)
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    for name, least in (("workers", 1), ("grid", 1), ("steps", 1), ("resamples", 1), ("seeds", 0)):
+        value = getattr(arguments, name, None)
+        if value is not None and min(value if name == "seeds" else [value]) < least:
+            raise UserError(f"--{name}: expected {least} or more, got {value}")
+    return arguments
 
 
 def _render(arguments: argparse.Namespace) -> int:
     from ssm_sense.commands.splices_render import render
 
-    if arguments.workers < 1:
-        raise UserError(f"--workers: expected 1 or more, got {arguments.workers}")
-    render(arguments.out, workers=arguments.workers, encoder=arguments.encoder)
+    render(arguments.out, workers=arguments.workers, encoder=arguments.encoder, grid=arguments.grid)
     return 0
 
 
@@ -80,8 +84,14 @@ def _watch(arguments: argparse.Namespace) -> int:
         path = arguments.out / f"{name}-{'none' if name in UNTRAINED else train}-{seed}.npz"
         if path.exists() or (name in SEEDLESS and seed != arguments.seeds[0]):
             continue
+        for need in ("train", train), ("val", train):
+            if need not in clips:
+                raise UserError(f"{arguments.videos}: expected {'/'.join(need)}, to train {name} on, found none")
         begun = time.perf_counter()
-        detectors = FAMILIES[name](clips["train", train], clips["val", train], seed, arguments.steps)
+        try:
+            detectors = FAMILIES[name](clips["train", train], clips["val", train], seed, arguments.steps)
+        except ValueError as error:
+            raise UserError(f"{name}: {error}") from error
         surprise: dict[str, Any] = {
             f"{detector}|{split}|{condition}": np.stack(detect(clips[split, condition]))
             for detector, detect in detectors.items()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ssm_sense.errors import UserError
 from ssm_sense.evaluate.calibrate import Watched, calibrate
 from ssm_sense.folder import load_model
 from ssm_sense.language.causal_lm import CausalLM
@@ -92,9 +93,15 @@ def closed(train: Sequence[Clip], val: Sequence[Clip], seed: int, steps: int | N
 
 
 def shipped(train: Sequence[Clip], val: Sequence[Clip], seed: int, steps: int | None) -> dict[str, Detector]:
-    """The model that comes with the package, trained on tours to answer questions, as it is."""
+    """The model that comes with the package, trained on tours to answer questions, as it is.
+
+    Raises UserError for latents of another grid than it watches.
+    """
     model, _ = load_model(_SHIPPED)
     assert isinstance(model, SsmSense)
+    if (places := train[0].latents.shape[1]) != model.encoder.places:
+        expected = f"latents of {model.encoder.places} places, which the shipped model watches"
+        raise UserError(f"expected {expected}, got {places}: render with another --grid, or leave it out of --families")
     return _of_model("shipped model", model)
 
 

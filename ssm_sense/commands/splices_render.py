@@ -43,6 +43,7 @@ def render(
     size: int = 128,
     workers: int = 1,
     encoder: str = "ssm_sense/tiny/weights/siglip",
+    grid: int = 4,
     splits: tuple[Split, ...] = SPLITS,
 ) -> None:
     """Write videos/SPLIT/CONDITION and features below a folder; what is there already is kept.
@@ -51,7 +52,8 @@ def render(
         minutes: length of each stream, at 1 frame/s.
         size: pixels a side.
         workers: videos rendered at a time.
-        encoder: a SigLIP folder or hub id, whose last layer is pooled to a grid of 2 × 2.
+        encoder: a SigLIP folder or hub id, whose last layer is pooled.
+        grid: places along one side that it is pooled to; the shipped model watches 4 × 4.
 
     Raises UserError where a video cannot be seen.
     """
@@ -63,6 +65,6 @@ def render(
             what = ("--out", folder, "--task", task, "--force", "--split", split.name, "--seed", str(split.seed))
             shape = ("--n", str(split.streams), "--minutes", f"{minutes:g}", "--size", str(size))
             world.main(["render", *what, *shape, "--workers", str(workers), *CONTROLS[condition]])
-    tower = ("--encoder", encoder, "--layer", "-1", "--pooling", "average", "--grid", "2")
+    tower = ("--encoder", encoder, "--layer", "-1", "--pooling", "average", "--grid", str(grid))
     if features.main(["extract", "--videos", str(out / "videos"), *tower, "--out", str(out / "features")]):
         raise UserError(f"{out / 'videos'}: some videos could not be seen")

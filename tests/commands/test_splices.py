@@ -129,6 +129,13 @@ def test_wrong_requests_are_told(films: tuple[Path, Path], tmp_path: Path) -> No
         run(films, "measure", tmp_path, "--watched", str(tmp_path))
     with pytest.raises(UserError, match="expected SPLIT/CONDITION"):
         run((tmp_path, films[1]), "watch", tmp_path)
+    with pytest.raises(UserError, match="expected train/cut, to train stateless on, found none"):
+        run(films, "watch", tmp_path, "--train", "cut", "--families", "stateless")
+    with pytest.raises(UserError, match="--steps: expected 1 or more, got 0"):
+        run(films, "watch", tmp_path, "--steps", "0")
+    walks = ("--train", "walk", "--families", "shipped")
+    with pytest.raises(UserError, match=r"shipped: expected latents of 16 places, .* got 4: render with"):
+        run(films, "watch", tmp_path, *walks)
 
 
 @pytest.fixture
@@ -200,7 +207,9 @@ def test_conditions_are_rendered_and_seen(tmp_path: Path) -> None:
     clips = splices.load_clips(tmp_path / "videos", tmp_path / "features")
     assert set(clips) == {("val", "cutjump"), ("test", "paste6")}
     (cut,), (pasted,) = clips["val", "cutjump"], clips["test", "paste6"]
-    assert cut.latents.shape == (30, 4, 128)
+    assert cut.latents.shape == (30, 16, 128)
+    for level in FAMILIES["shipped"](clips["val", "cutjump"], [], 0, None).values():
+        assert np.isfinite(level(clips["val", "cutjump"])).all()
     assert cut.moments["event"]
     assert sorted([*cut.moments["event"], *cut.moments["decoy"]]) == sorted(cut.moments["splice"])
     assert len(pasted.moments["needle"]) == 2
