@@ -1,6 +1,7 @@
 """`ssm-sense sweep`: run a grid of commands, several at a time, and report means over seeds."""
 
 import argparse
+import math
 import signal
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ skipped, those that failed or were interrupted run anew; Ctrl-C leaves whole row
 _EXAMPLE = """\
 example:
   ssm-sense sweep experiments/load/sweep.yaml --dry-run
-  ssm-sense sweep experiments/load/sweep.yaml --only memory=episode,bank --only seed=0 --workers 2
+  ssm-sense sweep experiments/load/sweep.yaml --only memory=episode,delta --only seed=0 --workers 2
   ssm-sense sweep experiments/load/sweep.yaml --report
 """
 
@@ -170,8 +171,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         arguments.sweep = arguments.sweep / "sweep.yaml"
     for name in ("workers", "cpus", "limit"):
         value = getattr(arguments, name)
-        if value is not None and not value > 0:
+        if value is not None and not 0 < value < math.inf:
             raise UserError(f"--{name}: expected more than 0, got {value}")
-    if arguments.gpus < 0:
+    if not 0 <= arguments.gpus < math.inf:
         raise UserError(f"--gpus: expected 0 or more, got {arguments.gpus:g}")
     return arguments

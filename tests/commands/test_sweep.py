@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -77,7 +79,9 @@ def test_a_dry_run_prints_what_would_be_run(sweep: Path, capsys) -> None:
         (["--only", "minutes"], "--only: expected COLUMN=VALUE, got 'minutes'"),
         (["--only", "minutes=1"], "--only minutes: expected some of 0.02, none, got '1'"),
         (["--workers", "0"], "--workers: expected more than 0, got 0"),
+        (["--cpus", "inf"], "--cpus: expected more than 0, got inf"),
         (["--gpus", "-1"], "--gpus: expected 0 or more, got -1"),
+        (["--gpus", "nan"], "--gpus: expected 0 or more, got nan"),
         (["--report"], "rows.jsonl: expected a row of the sweep, found none"),
     ],
 )
@@ -86,6 +90,16 @@ def test_what_is_wrong_is_one_line(sweep: Path, arguments: list[str], message: s
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
+
+
+def test_the_helps_examples_are_of_sweeps_that_there_are(monkeypatch, capsys) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    with pytest.raises(SystemExit):
+        main(["sweep", "--help"])
+    examples = re.findall("ssm-sense (sweep experiments/.*)", capsys.readouterr().out)
+    assert len(examples) == 3
+    for example in examples:
+        assert main([*shlex.split(example), "--dry-run"]) == 0
 
 
 def test_rows_of_other_commands_are_mentioned_and_not_counted(sweep: Path, capsys) -> None:
