@@ -49,6 +49,7 @@ def main(argv: list[str]) -> int:
             raise UserError(f"--{name.replace('_', '-')} must be at least {low}, got {getattr(args, name)}")
     if args.threads is not None and args.threads < 1:
         raise UserError(f"--threads must be at least 1, got {args.threads}")
+    check_device(args.device)
 
     import torch
 
@@ -67,6 +68,14 @@ def main(argv: list[str]) -> int:
     if args.device == "cpu" and not any("mambapy" in str(row["rival"]) for row in rows):
         print('mambapy is not installed, so it is missing above: pip install "ssm-sense[bench]"', file=sys.stderr)
     return 0
+
+
+def check_device(device: str) -> None:
+    """Raise UserError for "cuda" where there is none."""
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: torch finds no such device here")
 
 
 def machine(argv: list[str], device: str) -> dict[str, object]:

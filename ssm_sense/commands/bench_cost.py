@@ -6,12 +6,13 @@ frame for every size of Qwen2.5.
 
 import argparse
 import json
+import math
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssm_sense.commands.bench import load, machine
+from ssm_sense.commands.bench import check_device, load, machine
 from ssm_sense.errors import UserError
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.rounds < 1 or (args.threads is not None and args.threads < 1):
         raise UserError("--rounds and --threads must be at least 1")
-    if min(args.minutes) < 0:
-        raise UserError(f"--minutes must be at least 0, got {min(args.minutes):g}")
+    for minutes in args.minutes:
+        if not 0 <= minutes < math.inf:
+            raise UserError(f"--minutes must be at least 0, got {minutes:g}")
+    check_device(args.device)
     return args

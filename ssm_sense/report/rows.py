@@ -107,7 +107,8 @@ def read(folder: Path) -> Evidence:
     and a question that stands in two files for one run.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: expected a folder with rows.jsonl, but there is no such folder")
+        found = "this is a file" if folder.is_file() else "there is no such folder"
+        raise UserError(f"{folder}: expected a folder with rows.jsonl in it or below it, but {found}")
     files = sorted(folder.rglob("rows.jsonl"))
     if not files:
         raise UserError(f"{folder}: expected rows.jsonl in it or below it, as `ssm-sense evaluate` writes it")

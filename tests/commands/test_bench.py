@@ -30,6 +30,13 @@ def test_a_training_step_has_four_questions_frames():
         bench.main(["ops", "--train-frames", "3"])
 
 
+@pytest.mark.parametrize("what", ["ops", "cost"])
+def test_a_device_that_is_not_there_is_a_users_error(what, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match="--device cuda: torch finds no such device here"):
+        bench.main([what, "--device", "cuda"])
+
+
 @pytest.mark.parametrize("option", ["--rounds", "--threads", "--batch", "--length", "--channels", "--train-batch"])
 def test_a_number_below_one_is_a_users_error(option):
     with pytest.raises(UserError, match=f"{option} must be at least 1, got 0"):

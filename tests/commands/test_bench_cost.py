@@ -41,6 +41,7 @@ def test_it_writes_costs_by_length_and_operations_by_size(small, tmp_path, capsy
         (["--rounds", "0"], "--rounds and --threads must be at least 1"),
         (["--threads", "0"], "--rounds and --threads must be at least 1"),
         (["--minutes", "10", "-1"], "--minutes must be at least 0, got -1"),
+        (["--minutes", "10", "nan"], "--minutes must be at least 0, got nan"),
     ],
 )
 def test_numbers_that_make_no_sense_are_the_users_errors(argv, why):
