@@ -47,7 +47,7 @@ def build(
     question. margin: of equivalence to it, a share of the full score. Returns every file written.
 
     Raises UserError for files that are missing, empty or damaged, a clip that was not watched, a rival that was not
-    run, or an `out` that is no .html file.
+    run, or an `out` that is no .html file or is named like a folder of rows.
     """
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{out}: expected a name that ends in .html")
@@ -56,6 +56,8 @@ def build(
     groups = score_groups(evidence.rows)
     sources = boundary_sources(boundary_lines(evidence))
     folder = out.with_suffix("")
+    if (folder / "rows.jsonl").exists():
+        raise UserError(f"{out}: its tables and figures would go among the rows in {folder}; choose another name")
     folder.mkdir(parents=True, exist_ok=True)
     sections: list[str] = []
     drawn: dict[str, Callable[[float], Figure]] = {}

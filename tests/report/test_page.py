@@ -194,6 +194,13 @@ def test_an_output_that_is_no_page_is_refused(run_folder, tmp_path):
         build(run_folder, tmp_path / "page")
 
 
+def test_nothing_is_written_among_the_rows(run_folder):
+    there = sorted(run_folder.iterdir())
+    with pytest.raises(UserError, match="would go among the rows"):
+        build(run_folder, run_folder.with_suffix(".html"))
+    assert sorted(run_folder.iterdir()) == there
+
+
 def test_the_command(run_folder, tmp_path, capsys):
     out = tmp_path / "page.html"
     assert command.main(["--rows", str(run_folder), "--out", str(out), "--title", "A title"]) == 0
