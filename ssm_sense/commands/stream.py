@@ -53,7 +53,8 @@ def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = Non
     from rich.console import Console
 
     from ssm_sense import folder
-    from ssm_sense.data.live import LiveVideo, is_live
+    from ssm_sense.data.live import LiveVideo
+    from ssm_sense.data.live_source import is_live
     from ssm_sense.data.video import VideoFile
     from ssm_sense.memory.recurrent import RecurrentMemory
     from ssm_sense.timeline import PlainView, format_clock, open_view

@@ -6,20 +6,18 @@ What goes wrong on the way, gaps, damaged packets, lost connections, is told to 
 
 import logging
 import math
-import stat
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ssm_sense.data.clip import Frame
 from ssm_sense.data.decode import ROUNDING_S, frame_rate
+from ssm_sense.data.live_source import CAMERA, NETWORK, Lost, is_live, open_live
 from ssm_sense.data.picture import Presentation
 from ssm_sense.data.track import MOST_PIXELS
 from ssm_sense.data.video import VideoFile
@@ -31,18 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NETWORK = {
-    "rtsp": "rtsp,rtsps,rtp,srtp,udp,tcp,tls",
-    "rtsps": "rtsp,rtsps,rtp,srtp,udp,tcp,tls",
-    "rtmp": "rtmp,rtmps,tcp,tls",
-    "http": "http,https,tcp,tls,crypto",
-    "https": "http,https,tcp,tls,crypto",
-    "udp": "udp",
-    "tcp": "tcp",
-}
-"""Schemes, each with the protocols that FFmpeg may use for it: a playlist must not make it read files."""
-CAMERA = "/dev/video"
-STDIN = "-"
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 10.0
 ERRORS_IN_A_ROW = 50
 """After so many packets in a row that cannot be read, the connection is taken for lost."""
@@ -107,17 +93,6 @@ class LiveVideo:
         return _Watch(self, self._tell).frames()
 
 
-def is_live(source: str) -> bool:
-    """Whether a source is one of those that come as they come, rather than a file."""
-    scheme, separator, _ = source.partition("://")
-    if separator:
-        return scheme.lower() in NETWORK
-    if source == STDIN or source.startswith(CAMERA):
-        return True
-    path = Path(source)
-    return path.exists() and stat.S_ISFIFO(path.stat().st_mode)
-
-
 def open_source(source: str, fps: float = 1.0, size: tuple[int, int] | None = None) -> VideoFile | LiveVideo:
     """A file or a live source, whichever the name is of; both yield frames with their seconds."""
     return LiveVideo(source, fps, size) if is_live(source) else VideoFile(source, fps, size)
@@ -125,10 +100,6 @@ def open_source(source: str, fps: float = 1.0, size: tuple[int, int] | None = No
 
 def _log(trouble: Trouble) -> None:
     log.warning("at %.1f s: %s: %s", trouble.t_s, trouble.kind, trouble.detail)
-
-
-class _Lost(Exception):
-    """The source cannot be read any more, or not yet."""
 
 
 class _Watch:
@@ -146,12 +117,13 @@ class _Watch:
         self._usual_s = 0.0  # from one picture to the next, as the source declares
 
     def frames(self) -> Iterator[Frame]:
+        live = self._live
         tries = 0
         opened_before = False
         while True:
             why, whole_s = "the stream ended", None
             try:
-                with self._open() as container:
+                with open_live(live.source, live.format, live.timeout_s) as container:
                     if opened_before:
                         self._report("reconnected", f"after {tries} attempts")
                     opened_before = True
@@ -159,17 +131,17 @@ class _Watch:
                     for frame in self._watch(container, whole_s):
                         tries = 0
                         yield frame
-            except _Lost as lost:
+            except Lost as lost:
                 why = str(lost)
             if not opened_before:
-                raise UserError(f"{self._live.source}: cannot be opened: {why}")
+                raise UserError(f"{live.source}: cannot be opened: {why}")
             # What declares its length ends there, however the connection ends.
-            if self._is_pipe() or (whole_s is not None and self._now_s() + self._live.gap_s >= whole_s):
+            if self._is_pipe() or (whole_s is not None and self._now_s() + live.gap_s >= whole_s):
                 yield from self._last()
                 return
-            if tries >= self._live.attempts:
+            if tries >= live.attempts:
                 yield from self._last()
-                raise UserError(f"{self._live.source}: lost after {self._now_s():.1f} s: {why}")
+                raise UserError(f"{live.source}: lost after {self._now_s():.1f} s: {why}")
             if tries == 0:
                 self._report("lost", why)
             time.sleep(min(FIRST_WAIT_S * 2**tries, LONGEST_WAIT_S))
@@ -184,35 +156,10 @@ class _Watch:
     def _report(self, kind: str, detail: str) -> None:
         self._tell(Trouble(self._now_s(), kind, detail))
 
-    def _open(self) -> "InputContainer":
-        import av
-
-        live = self._live
-        scheme = live.source.partition("://")[0].lower()
-        place: Any = live.source
-        options: dict[str, str] = {}
-        kind = live.format
-        if scheme in NETWORK and "://" in live.source:
-            options["protocol_whitelist"] = NETWORK[scheme]
-            if scheme.startswith("rtsp"):
-                options["rtsp_transport"] = "tcp"  # over UDP, lost packets are lost pictures
-        elif live.source == STDIN:
-            place = sys.stdin.buffer
-        elif live.source.startswith(CAMERA):
-            kind = kind or "v4l2"
-        else:
-            place = open(live.source, "rb")  # noqa: SIM115 (the container reads it until it is closed itself)
-        try:
-            return av.open(
-                place, format=kind, options=options, timeout=(live.timeout_s, live.timeout_s), metadata_errors="replace"
-            )
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise _Lost(getattr(error, "strerror", None) or str(error)) from error
-
     def _watch(self, container: "InputContainer", whole_s: float | None) -> Iterator[Frame]:
         """Frames of one connection, until it ends or breaks."""
         if not container.streams.video:
-            raise _Lost("holds no video")
+            raise Lost("holds no video")
         stream = container.streams.video[0]
         stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         stream.thread_type = "SLICE"  # threads by frame would hold back as many pictures as there are threads
@@ -225,7 +172,7 @@ class _Watch:
                 present = Presentation(picture, stream.codec_context.sample_aspect_ratio or Fraction(1), self._size)
                 self._size = present.size
                 if math.prod(present.size) > MOST_PIXELS:
-                    raise _Lost(f"declares {present.size} pixels")
+                    raise Lost(f"declares {present.size} pixels")
             time_s = None if picture.pts is None else Fraction(picture.pts) * (stream.time_base or Fraction(0))
             begins = self._clock(time_s, anchored)
             anchored = anchored or time_s is not None
@@ -286,22 +233,22 @@ class _Watch:
     def _pictures(self, container: "InputContainer") -> Iterator["av.VideoFrame"]:
         """Decoded pictures of the first video stream; what does not decode is counted and passed over.
 
-        Raises _Lost once what came before the connection broke has been yielded.
+        Raises Lost once what came before the connection broke has been yielded.
         """
         import av
 
         stream = container.streams.video[0]
         failed = 0
-        lost: _Lost | None = None
+        lost: Lost | None = None
         packets = container.demux(stream)
         while lost is None and (pictures := self._next(packets)) is not None:
-            if isinstance(pictures, _Lost):
+            if isinstance(pictures, Lost):
                 lost = pictures
             elif isinstance(pictures, str):
                 failed += 1
                 self._corrupted(pictures)
                 if failed > ERRORS_IN_A_ROW:
-                    lost = _Lost(f"{failed} packets in a row could not be read")
+                    lost = Lost(f"{failed} packets in a row could not be read")
             else:
                 failed = 0
                 yield from pictures
@@ -311,7 +258,7 @@ class _Watch:
         if lost is not None:
             raise lost
 
-    def _next(self, packets: Iterator["av.Packet"]) -> "list[av.VideoFrame] | str | _Lost | None":
+    def _next(self, packets: Iterator["av.Packet"]) -> "list[av.VideoFrame] | str | Lost | None":
         """Pictures of the next packet, or what is wrong with it, or that there is no next one; None at the end."""
         import av
 
@@ -326,13 +273,13 @@ class _Watch:
                 self._corrupted("a picture is damaged")
             return pictures
         except (av.error.ExitError, av.error.TimeoutError):
-            return _Lost(f"nothing came for {self._live.timeout_s:g} s")
+            return Lost(f"nothing came for {self._live.timeout_s:g} s")
         except av.error.EOFError:
             return None
         except av.error.InvalidDataError as error:
             return str(error)
         except (av.FFmpegError, OSError) as error:
-            return _Lost(getattr(error, "strerror", None) or str(error))
+            return Lost(getattr(error, "strerror", None) or str(error))
 
     def _corrupted(self, detail: str) -> None:
         """Tell of damage, but of a storm of it only now and then."""

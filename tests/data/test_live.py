@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from ssm_sense.data import live
-from ssm_sense.data.live import LiveVideo, Trouble, is_live, open_source
+from ssm_sense.data.live import LiveVideo, Trouble, open_source
+from ssm_sense.data.live_source import is_live
 from ssm_sense.data.video import VideoFile
 from ssm_sense.errors import UserError
 
