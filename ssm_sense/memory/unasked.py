@@ -38,7 +38,7 @@ def train_closed_loop(
         learning_rate: the highest of its one-cycle schedule.
         progress: show a bar on stderr.
 
-    Returns the loss of every step, mean squared error plus cosine distance.
+    Returns the loss of every step, mean squared error plus cosine distance. Raises ValueError for shorter streams.
     """
     _check(latents, frames)
     model.scale.fit(torch.cat([x.flatten(0, 1) for x in latents]))

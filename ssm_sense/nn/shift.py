@@ -97,6 +97,8 @@ def train_recurrent(
         seed: of the weights and the draws.
         width, layers, heads, state_size: of the encoder, as the closed loop's.
         learning_rate: the highest of its one-cycle schedule.
+
+    Raises ValueError for shorter streams, and for an S that is no square.
     """
     places, vision_width = latents[0].shape[1:]
     if math.isqrt(places) ** 2 != places or min(len(x) for x in latents) < frames:

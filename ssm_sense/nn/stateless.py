@@ -34,6 +34,8 @@ def train_stateless(
         width, layers, heads, state_size: of the encoder, as the closed loop's.
         learning_rate: the highest of its one-cycle schedule.
         progress: show a bar on stderr.
+
+    Raises ValueError for shorter streams, and for an S that is no square.
     """
     places, vision_width = latents[0].shape[1:]
     firsts = torch.cat(

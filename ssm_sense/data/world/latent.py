@@ -79,6 +79,8 @@ class LatentWorld:
         loudness: length of a fact's codes; a room's mean has 1.
         drift, noise: lengths of a visit's drift and of a frame's noise.
         seed: of the codes.
+
+    Raises ValueError for a size, rooms or densities that cannot be.
     """
 
     def __init__(
@@ -98,10 +100,14 @@ class LatentWorld:
         noise: float = 0.3,
         seed: int = 0,
     ) -> None:
-        if min(width, frames, needles, places, kinds, categories) < 1 or places < WANDERINGS:
-            raise ValueError(f"expected sizes of 1 or more and {WANDERINGS} places or more, got {places} places")
+        sizes = {"width": width, "frames": frames, "needles": needles, "kinds": kinds, "categories": categories}
+        for name, size, least in (*((name, size, 1) for name, size in sizes.items()), ("places", places, WANDERINGS)):
+            if size < least:
+                raise ValueError(f"{name}: expected {least} or more, got {size}")
         if not 2 <= rooms[0] <= rooms[1]:
             raise ValueError(f"rooms: expected two or more, the fewest first, got {rooms}")
+        if not 0 < densities[0] <= densities[1]:
+            raise ValueError(f"densities: expected more than 0, the lowest first, got {densities}")
         self.width, self.frames, self.event_s = width, frames, event_s
         self.needles, self.places, self.categories = needles, places, categories
         self.rooms, self.densities, self.most = tuple(rooms), tuple(densities), most

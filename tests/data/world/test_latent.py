@@ -101,6 +101,12 @@ def test_what_cannot_be_is_refused() -> None:
         WORLD.some_needles(rng, 257)
     with pytest.raises(ValueError, match="rooms: expected two or more"):
         LatentWorld(rooms=(1, 4))
+    with pytest.raises(ValueError, match="places: expected 4 or more, got 3"):
+        LatentWorld(places=3)
+    with pytest.raises(ValueError, match="width: expected 1 or more, got 0"):
+        LatentWorld(width=0)
+    with pytest.raises(ValueError, match="densities: expected more than 0"):
+        LatentWorld(densities=(0.0, 1.0))
 
 
 def test_it_needs_neither_torch_nor_a_renderer_nor_a_decoder() -> None:
