@@ -26,6 +26,11 @@ class Value:
         return {column: self.words}
 
 
+def text_of(value: object) -> str:
+    """A value as a plan names it: true and false as YAML writes them."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def column_of(where: str, column: str, values: object) -> dict[str, Value]:
     """A column's values by name: a list of plain values, each a word, or a mapping of names to words.
 
@@ -102,8 +107,6 @@ def _words(where: str, words: object) -> tuple[str, ...]:
 
 def _name(where: str, value: object) -> str:
     """A plain value as a word."""
-    if isinstance(value, bool):
-        return str(value).lower()
     if isinstance(value, str | int | float) and value != "" and not (isinstance(value, float) and math.isnan(value)):
-        return str(value)
+        return text_of(value)
     raise UserError(f"{where}: expected a text, a number, true or false, got {value!r}")

@@ -7,7 +7,7 @@ t over the seeds' differences, and it is not corrected for how many of them ther
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ssm_sense.sweep.columns import Scalar
+from ssm_sense.sweep.columns import Scalar, text_of
 from ssm_sense.sweep.plan import Plan
 from ssm_sense.sweep.report_plan import Comparison
 from ssm_sense.sweep.rows import Line
@@ -40,11 +40,11 @@ def differences(plan: Plan, lines: Sequence[Line], compare: Comparison) -> list[
     names = (*plan.columns, *plan.by)
     place = names.index(compare.column)
     values = by_seed(plan, lines, names)
-    bases = {_without(key, place): metrics for key, metrics in values.items() if _text(key[place]) == compare.base}
+    bases = {_without(key, place): metrics for key, metrics in values.items() if text_of(key[place]) == compare.base}
     found = []
     for key, metrics in values.items():
         base = bases.get(_without(key, place), {})
-        for metric, margin in compare.margins.items() if _text(key[place]) != compare.base else ():
+        for metric, margin in compare.margins.items() if text_of(key[place]) != compare.base else ():
             ours, theirs = metrics.get(metric, {}), base.get(metric, {})
             paired = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
             if paired:
@@ -80,8 +80,3 @@ def comparison(plan: Plan, found: Sequence[Difference], compare: Comparison) -> 
 
 def _without(key: tuple[Scalar | None, ...], place: int) -> tuple[Scalar | None, ...]:
     return (*key[:place], *key[place + 1 :])
-
-
-def _text(value: Scalar | None) -> str:
-    """A value as a plan names it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)

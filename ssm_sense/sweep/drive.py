@@ -21,7 +21,8 @@ from rich.progress import (
 
 from ssm_sense.errors import UserError
 from ssm_sense.sweep.cell import Place, run_commands
-from ssm_sense.sweep.plan import Cell, Plan
+from ssm_sense.sweep.columns import text_of
+from ssm_sense.sweep.plan import SEED, Cell, Plan
 from ssm_sense.sweep.rows import Line, SweepRows
 from ssm_sense.sweep.words import fill
 
@@ -106,5 +107,4 @@ def _said(line: Line, title: str) -> str:
 
 
 def _coordinates(cell: Cell) -> dict[str, str]:
-    texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in cell.grid.items()}
-    return {**texts, "seed": str(cell.seed)}
+    return {name: text_of(value) for name, value in {**cell.grid, SEED: cell.seed}.items()}

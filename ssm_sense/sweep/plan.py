@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ssm_sense.errors import UserError
-from ssm_sense.sweep.columns import Value, column_of, exceptions_of
+from ssm_sense.sweep.columns import Value, column_of, exceptions_of, text_of
 from ssm_sense.sweep.report_plan import Comparison, FigurePlan, comparisons_of, figure_of, means_of
 from ssm_sense.sweep.words import Template, fill, placeholders, split
 from ssm_sense.sweep.yaml_file import read_yaml
@@ -40,7 +40,7 @@ class Cell:
     @property
     def title(self) -> str:
         """For people: "facts=8 memory=bank seed=0"."""
-        return " ".join(f"{column}={_text(value)}" for column, value in {**self.grid, SEED: self.seed}.items())
+        return " ".join(f"{column}={text_of(value)}" for column, value in {**self.grid, SEED: self.seed}.items())
 
 
 @dataclass(frozen=True)
@@ -200,12 +200,8 @@ def _cells(
 def _cell_name(values: Mapping[str, Any], seed: int, commands: tuple[Template, ...]) -> str:
     """A name that can be a folder's: the coordinates as far as they go, and a digest of them and the commands."""
     digest = hashlib.sha256(json.dumps([values, seed, commands], sort_keys=True).encode()).hexdigest()[:8]
-    readable = "-".join(re.sub(r"[^\w.=]+", "_", _text(value)) for value in values.values())
+    readable = "-".join(re.sub(r"[^\w.=]+", "_", text_of(value)) for value in values.values())
     return f"{readable[:60]}-{seed}-{digest}"
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _name(path: Path, found: dict[str, Any]) -> str:

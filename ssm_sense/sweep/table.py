@@ -15,7 +15,7 @@ from typing import Any
 
 from ssm_sense.errors import UserError
 from ssm_sense.metrics.interval import CONFIDENCE, student
-from ssm_sense.sweep.columns import Scalar
+from ssm_sense.sweep.columns import Scalar, text_of
 from ssm_sense.sweep.plan import Plan
 from ssm_sense.sweep.rows import Line
 
@@ -165,5 +165,5 @@ def show(mean: Mean | None) -> str:
 
 def escaped(value: object) -> str:
     """A value as it stands in a Markdown table."""
-    text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+    text = "" if value is None else text_of(value)
     return text.replace("|", "\\|").replace("\n", " ")
