@@ -8,6 +8,7 @@ calibration.json    what `ssm-sense calibrate` picked and on what; a readable co
 """
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from importlib.resources import files
@@ -38,19 +39,31 @@ def save_folder(
 ) -> None:
     """Write a loaded model and its vision tower.
 
+    All is written beside the folder first and takes its place after that: a full disk leaves the old model whole.
+
     Args:
-        folder: made if missing; what it held before is overwritten.
+        folder: made if missing; a model that it held before is replaced, what else is in it stays.
         model_config, vision_config: ``class_path`` and ``init_args`` that built them. Paths of weights in them are
             dropped, for the folder brings its own.
     """
+    folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     config = {"model": _without_paths(model_config), "vision": _without_paths(vision_config)}
-    model.language.save(folder)
     weights = {k: v.detach().contiguous().cpu() for k, v in model.state_dict().items() if not k.startswith(_LANGUAGE)}
-    save_tensors(weights, folder / _WEIGHTS)
-    (folder / _CALIBRATION).unlink(missing_ok=True)
-    shutil.copytree(vision.folder, folder / "vision", dirs_exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    try:
+        draft.mkdir()
+        model.language.save(draft)
+        save_tensors(weights, draft / _WEIGHTS)
+        shutil.copytree(vision.folder, draft / "vision")
+        (draft / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        (folder / _CALIBRATION).unlink(missing_ok=True)
+        for part in draft.iterdir():
+            if (folder / part.name).is_dir():
+                shutil.rmtree(folder / part.name)
+            os.replace(part, folder / part.name)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def load_session(folder: Path) -> Session:

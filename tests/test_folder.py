@@ -1,8 +1,13 @@
-"""The shipped model loads from the package, watches, and holds what a fresh state holds."""
+"""The shipped model loads from the package, watches, and holds what a fresh state holds; a model is saved whole."""
 
+from functools import partial
+from pathlib import Path
+
+import pytest
 import torch
+import yaml
 
-from ssm_sense.folder import default, load_session
+from ssm_sense.folder import default, load_model, load_session, save_folder
 
 
 def test_the_shipped_model_watches_and_answers() -> None:
@@ -14,3 +19,32 @@ def test_the_shipped_model_watches_and_answers() -> None:
     assert session.nbytes == before
     assert session.ask("Which room is this?").text
     assert session.ask("Which came first?", ["A. Bed, Sofa", "B. Sofa, Bed"]).text in "AB"
+
+
+def test_a_disk_that_is_full_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, vision = load_model(default())
+    config = yaml.safe_load((default() / "config.yaml").read_text())
+    kept = tmp_path / "model"
+
+    def save() -> None:
+        save_folder(kept, model, config["model"], vision, config["vision"])
+
+    def contents() -> dict[str, bytes]:
+        return {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    save()
+    (kept / "notes.txt").write_text("mine")
+    before = contents()
+    with monkeypatch.context() as patch:
+        patch.setattr("ssm_sense.folder.shutil.copytree", partial(fail, OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space left"):
+            save()
+    assert contents() == before
+    save()
+    assert contents() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert load_session(kept).ask("Which room is this?").text
+
+
+def fail(error: OSError, *_: object) -> None:
+    raise error
