@@ -64,6 +64,9 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {arguments.device}: {error}") from error
     parts = _parts(arguments)
+    longest = max(math.inf if part.minutes is None else part.minutes for part in parts)
+    if max(arguments.ask_at or [0]) > longest:
+        raise UserError(f"--ask-at: expected minutes up to {longest:g}, got {max(arguments.ask_at):g}")
     if arguments.name and len(parts) > 1:
         raise UserError("--name: expected with one length in --minutes, since each is a run of its own")
     chosen = policy_settings(arguments.policy_config, arguments.budget_bytes)

@@ -154,6 +154,14 @@ def test_bad_arguments(data, tmp_path, flags, said):
         run(data, tmp_path / "out", *flags)
 
 
+def test_a_time_that_no_video_reaches_is_refused(tmp_path):
+    work = jobs("vsc", "test", 0, 0.2, 1, size=32)
+    render(tmp_path, work, 1)
+    write_table(tmp_path, work)
+    with pytest.raises(UserError, match=r"--ask-at: expected minutes up to 0\.2, got 5"):
+        run(tmp_path, tmp_path / "out", "--ask-at", "0.1", "5")
+
+
 def test_a_folder_without_tables(tmp_path):
     with pytest.raises(UserError, match=r"expected test_10mins\.parquet \(VSI-SUPER\), .*; found nothing"):
         run(tmp_path, tmp_path / "out")
