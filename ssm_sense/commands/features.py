@@ -119,8 +119,11 @@ def _with_workers(arguments: argparse.Namespace, paths: list[Path], tell: Tell) 
         todo.put(item)
     threads = max(1, (os.cpu_count() or workers) // workers)
     crew = [context.Process(target=_work, args=(arguments, todo, told, threads), daemon=True) for _ in range(workers)]
+    # They inherit that it is ignored, and so are not interrupted while they still import either.
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
     for process in crew:
         process.start()
+    signal.signal(signal.SIGINT, heard)
     left = len(paths)
     try:
         while left:

@@ -1,6 +1,7 @@
 """`ssm-sense features extract`: every video once, and one that cannot be read does not stop the others."""
 
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -116,6 +117,7 @@ def test_several_workers_make_the_same_cache(
         shown = capsys.readouterr()
         assert "3 videos complete, 1 failed" in shown.out
         assert "broken.mp4: not a video" in shown.err
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     files = {p.relative_to(tmp_path / "one") for p in (tmp_path / "one").rglob("*.*")}
     assert files == {p.relative_to(tmp_path / "several") for p in (tmp_path / "several").rglob("*.*")}
     (entry,) = (tmp_path / "one").iterdir()
