@@ -6,7 +6,7 @@ latents ─► temporal encoder (event state) ─► episode (events so far) ─
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.language.connector import Connector
 from ssm_sense.language.query import Query
+from ssm_sense.language.tally_words import TallyWords
 from ssm_sense.memory.answering import AnsweringModel
 from ssm_sense.memory.recurrent import RecurrentMemory
 from ssm_sense.nn.bank import EventBank
@@ -22,23 +23,10 @@ from ssm_sense.nn.episode import Episode
 from ssm_sense.nn.lfp import LFPHead, lfp_loss, surprise
 from ssm_sense.nn.pool import pool_places
 from ssm_sense.nn.sources import SurpriseSource
-from ssm_sense.nn.surprise import Decision, SurprisePolicy
+from ssm_sense.nn.surprise import SurprisePolicy
 from ssm_sense.nn.temporal import TemporalEncoder
+from ssm_sense.nn.trace import Trace, join_traces
 from ssm_sense.state import State
-
-
-class Trace(NamedTuple):
-    """What happened over T frames."""
-
-    predicted: Tensor
-    """(B, T, S, V): at each frame, the standardised latents expected of the next."""
-    surprise: Tensor
-    """(B, T, S): of each frame, detached; 1 at a stream's first frame."""
-    decision: Decision
-    residual: Tensor
-    """Scalar: largest change of the gate in the last rescan (0 where the surprise is exact)."""
-    disagreement: Tensor
-    """Scalar: boundaries that changed in the last rescan."""
 
 
 class SsmSense(AnsweringModel):
@@ -62,6 +50,7 @@ class SsmSense(AnsweringModel):
         source: surprise from elsewhere than the closed loop, such as the distance from a moving average. Nothing then
             has to be solved, for what is surprising does not depend on what was written; the head is trained all the
             same. None closes the loop.
+        concepts: K words, such as "lamp": the kinds of things that the episode keeps a tally of.
     """
 
     places_in: ClassVar[Mapping[str, int]] = {"encoder.place.weight": 0, "event_probes": 1, "frame_connector.slot": 0}
@@ -82,6 +71,7 @@ class SsmSense(AnsweringModel):
         tolerance: float = 1e-3,
         lfp_weight: float = 0.1,
         source: SurpriseSource | None = None,
+        concepts: Sequence[str] = (),
     ) -> None:
         vision_width = head.down.out_features
         super().__init__(language, language_width, vision_width)
@@ -98,6 +88,12 @@ class SsmSense(AnsweringModel):
         self.frame_connector = Connector(vision_width, language_width, encoder.places)
         frame_tokens = min(encoder.places, frame_side**2)
         self.pool_connector = Connector(episode.width, language_width, episode.tokens)
+        if episode.tallies != len(concepts):
+            raise ValueError(
+                f"concepts: expected {episode.tallies}, as many as the episode tallies, got {len(concepts)}"
+            )
+        self.concepts = tuple(concepts)
+        self.tally_words = TallyWords(concepts, language_width) if concepts else None
         slots = event_probes + (episode_probes + 1) * episode.tokens + frame_tokens
         self.readout_width = language_width * slots
 
@@ -226,7 +222,8 @@ class SsmSense(AnsweringModel):
         R tokens of the episode (with the event in progress flushed into a copy), what was read from the state of the
         event in progress and what it would be written as, and the newest frame.
         """
-        episode = self.episode.read(self.episode.flush(state.sub("episode")), self.episode_probes)
+        flushed = self.episode.flush(state.sub("episode"))
+        episode = self.episode.read(flushed, self.episode_probes)
         event = self.encoder.read(state.sub("event"), self.event_probes)
         return torch.cat(
             [
@@ -238,25 +235,43 @@ class SsmSense(AnsweringModel):
             dim=1,
         )
 
+    def prefix(self, state: State, prompt: str) -> Tensor:
+        """All that the language model sees before a question to one stream: `tokens`, and the tally it asks for."""
+        return self._with_tally(self.tokens(state), self.tally(state), [prompt])
+
+    def _with_tally(self, tokens_nMQ: Tensor, tally_n2K: Tensor, prompts: Sequence[str]) -> Tensor:
+        if self.tally_words is None:
+            return tokens_nMQ
+        return torch.cat([tokens_nMQ, self.tally_words(tally_n2K, prompts, self.language)], dim=1)
+
+    def tally(self, state: State) -> Tensor:
+        """How many things of each of K concepts there were so far, and in the event in progress: (B, 2, K)."""
+        if not self.concepts:
+            return self.scale.mean.new_zeros(state["latest"].shape[0], 2, 0)
+        episode = state.sub("episode")
+        so_far, here = (self.episode.flush(one) for one in (episode, self.episode.alone(episode)))
+        return torch.stack([so_far["tally"], here["tally"]], dim=1)
+
     def losses(
         self,
         latents_BTSV: Tensor,
         seconds_BT: Tensor,
         queries: Sequence[Query],
         events_BT: Tensor | None = None,
+        tally_BM2K: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Loss of the answers to questions put along the streams, and of the predicted latents.
 
         Returns:
             ``loss`` = ``answer`` + λ · (``lfp_squared`` + ``lfp_cosine``), and for the log ``residual`` and
             ``disagreement`` of the fixed point, ``gate`` (mean) and ``events`` (boundaries a frame); ``per_query``
-            (K,) is each question's own loss, and ``readout`` (B, moments, M·Q) the tokens handed over at each of the
-            moments at which anything is asked.
+            (n,) is each question's own loss; ``readout`` (B, moments, M·Q) the tokens handed over at each of the
+            moments at which anything is asked; and ``tally`` (B, moments, 2, K) at the same.
         """
         frames = latents_BTSV.shape[1]
         asked_at = sorted({query.frame for query in queries})
         state = self.initial_state(latents_BTSV.shape[0])
-        traces, tokens = [], []
+        traces, tokens, tallies = [], [], []
         for start, stop in zip([0, *(f + 1 for f in asked_at)], [*(f + 1 for f in asked_at), frames], strict=True):
             if start == stop:
                 continue
@@ -265,10 +280,17 @@ class SsmSense(AnsweringModel):
             traces.append(trace)
             if stop - 1 in asked_at:
                 tokens.append(self.tokens(state))
+                tallies.append(self.tally(state))
         trace = join_traces(traces)
-        order, read = {frame: i for i, frame in enumerate(asked_at)}, torch.stack(tokens)
-        seen = read[[order[q.frame] for q in queries], [q.stream for q in queries]]
-        per_query = self.language.loss(seen, [q.prompt for q in queries], [q.answer for q in queries])
+        order, read, tally = {frame: i for i, frame in enumerate(asked_at)}, torch.stack(tokens), torch.stack(tallies)
+        places = [order[q.frame] for q in queries], [q.stream for q in queries]
+        prompts = [q.prompt for q in queries]
+        told = tally
+        if tally_BM2K is not None:
+            true = tally_BM2K.transpose(0, 1)
+            told = torch.where(true < 0, tally, true.to(tally))
+        seen = self._with_tally(read[places], told[places], prompts)
+        per_query = self.language.loss(seen, prompts, [q.answer for q in queries])
         lfp = lfp_loss(trace.predicted[:, :-1], self.scale(latents_BTSV)[:, 1:])
         if self.training:
             self.policy.follow(trace.surprise[:, 1:].mean(-1))
@@ -284,20 +306,9 @@ class SsmSense(AnsweringModel):
             "events": trace.decision.boundary.float().mean(),
             "per_query": per_query,
             "readout": read.transpose(0, 1).flatten(2),
+            "tally": tally.transpose(0, 1),
         }
 
     def memory(self) -> RecurrentMemory:
         """One stream's memory, which is the recurrent state."""
         return RecurrentMemory(self)
-
-
-def join_traces(traces: Sequence[Trace]) -> Trace:
-    """Consecutive traces as one: frames side by side, the largest residual, all disagreements."""
-    decisions = [trace.decision for trace in traces]
-    return Trace(
-        torch.cat([trace.predicted for trace in traces], 1),
-        torch.cat([trace.surprise for trace in traces], 1),
-        Decision(*(torch.cat(parts, 1) for parts in zip(*decisions, strict=True))),
-        torch.stack([trace.residual for trace in traces]).max(),
-        torch.stack([trace.disagreement for trace in traces]).sum(),
-    )

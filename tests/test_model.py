@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 
 from ssm_sense.language.query import Query
-from ssm_sense.model import SsmSense, Trace, join_traces
+from ssm_sense.model import SsmSense
 from ssm_sense.nn.sources import EmaDistance
 from ssm_sense.nn.surprise import SurprisePolicy
+from ssm_sense.nn.trace import Trace, join_traces
 from ssm_sense.state import State
 
 
@@ -166,3 +167,22 @@ def test_surprise_from_elsewhere_streams_as_it_runs_in_parallel(model: SsmSense)
     assert end.nbytes == model.initial_state(1).nbytes
     for name in end:
         torch.testing.assert_close(end[name], end_of_stream[name], atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_only_a_question_about_what_is_tallied_is_told_the_tally(model: SsmSense) -> None:
+    _, state = model.observe(*stream(40), model.initial_state(1))
+    blank = State({**state, "episode.tally": torch.zeros(1, 2)})
+    asked, other = "how many chairs are there ?", "which room is this ?"
+    assert not torch.allclose(model.prefix(state, asked), model.prefix(blank, asked), atol=1e-2)
+    torch.testing.assert_close(model.prefix(state, other), model.prefix(blank, other), atol=0.1, rtol=0)
+    tally = model.tally(state)
+    assert tally.shape == (1, 2, 2)
+    assert (tally[:, 0] > state["episode.tally"]).all(), "the event in progress counts too"
+    assert torch.equal(model.tally(blank)[:, 1], tally[:, 1]), "what is here does not depend on what was"
+
+
+def test_concepts_are_as_many_as_tallies(model: SsmSense) -> None:
+    parts = model.encoder, model.head, model.policy, model.episode, model.language
+    with pytest.raises(ValueError, match="as many as the episode tallies, got 1"):
+        SsmSense(*parts, language_width=32, concepts=("chair",))

@@ -170,6 +170,25 @@ class CausalLM(nn.Module):
         _, layout = self._loaded()
         return self._embed(self._pad([layout.prompt(prompt)], layout.end))
 
+    def embed_pieces(self, word: str) -> Tensor:
+        """Embeddings (n, Q) of the tokens of a word as it stands inside a text."""
+        _, layout = self._loaded()
+        return self._embed(self._pad([layout.word(word)], layout.end))[0]
+
+    def embed_words(self, words: Sequence[str]) -> Tensor:
+        """Embeddings (n, Q) of words by themselves, the mean over its tokens where a word is several.
+
+        Raises ValueError for a word of which the tokenizer makes nothing.
+        """
+        _, layout = self._loaded()
+        ids = [layout.word(word) for word in words]
+        if not all(ids):
+            raise ValueError(f"words: expected ones that the tokenizer knows, got {words[ids.index([])]!r}")
+        rows = torch.cat([torch.full((len(one),), row) for row, one in enumerate(ids)])
+        found = self._embed(self._pad([[token for one in ids for token in one]], layout.end))[0]
+        sums = found.new_zeros(len(words), found.shape[1]).index_add(0, rows.to(found.device), found)
+        return sums / torch.tensor([[len(one)] for one in ids]).to(sums)
+
     def forward_embeds(
         self,
         embeds: Tensor,

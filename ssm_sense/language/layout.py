@@ -35,6 +35,10 @@ class Layout:
         """The ids of an answer, its end included."""
         return [*self._ids(text), self.end]
 
+    def word(self, text: str) -> list[int]:
+        """The ids of a word by itself, as it stands inside a text."""
+        return self._ids(f" {text}") or self._ids(text)
+
     def text(self, ids: list[int]) -> str:
         """The text of an answer's ids."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()

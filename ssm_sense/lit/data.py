@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ssm_sense.data.features import Encoder
 from ssm_sense.data.latents import LatentSource
-from ssm_sense.data.world.dense import dense_truth
+from ssm_sense.data.world.dense import dense_truth, tally_truth
 from ssm_sense.data.world.mixture import mixture
 from ssm_sense.data.world.truth import Truth
 from ssm_sense.errors import UserError
@@ -42,6 +42,8 @@ class StreamBatch(NamedTuple):
     """Of the mean over these queries in the mean over those of all processes, times the number of processes."""
     truth: Tensor | None = None
     """(B, moments, questions) int16: `dense_truth` at each of the frames at which anything is asked, in order."""
+    tally: Tensor | None = None
+    """(B, moments, 2, categories) int16: `tally_truth` at the same frames."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,11 @@ class Stream:
     def dense(self) -> Tensor:
         """`dense_truth` of every frame, int16 (T, questions)."""
         return torch.from_numpy(dense_truth(self.truth))
+
+    @cached_property
+    def tally(self) -> Tensor:
+        """`tally_truth` of every frame, int16 (T, 2, categories)."""
+        return torch.from_numpy(tally_truth(self.truth))
 
 
 class StreamBatches(IterableDataset[StreamBatch]):
@@ -128,6 +135,7 @@ class StreamBatches(IterableDataset[StreamBatch]):
             kinds,
             len(queries) * self.ranks / everyones,
             torch.stack([s.dense[stops] for s in chosen]),
+            torch.stack([s.tally[stops] for s in chosen]),
         )
 
 

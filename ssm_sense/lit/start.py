@@ -1,7 +1,7 @@
 """Where a stage of training begins: at the model folder that the stage before it wrote."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ _VISION = {"layer": -2, "pooling": "bilinear", "grid": 8}
 """What decides the latents, besides the weights, and what it is where a folder does not say."""
 
 
-def start_from(model: AnsweringModel, folder: Path) -> None:
+def start_from(model: AnsweringModel, folder: Path, new: Sequence[str] = ()) -> None:
     """Load a model, its language model included, with the weights of a model folder.
 
     The folder's model may have watched a coarser grid: what it learned of a place then holds for all places that this
@@ -35,6 +35,12 @@ def start_from(model: AnsweringModel, folder: Path) -> None:
     model.language.move(str(folder / "llm"), str(folder / "tokenizer"))
     model.load()
     wanted = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(_LANGUAGE)}
+    for part in new:
+        added = [name for name in wanted if name == part or name.startswith(f"{part}.")]
+        if not added:
+            raise UserError(f"new: expected parts of this model, got {part!r}")
+        for name in added:
+            del wanted[name]
     for name, dim in model.places_in.items():
         if name in weights and name in wanted:
             weights[name] = _divide(weights[name], dim, wanted[name].shape[dim])

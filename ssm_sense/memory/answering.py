@@ -23,10 +23,12 @@ class AnsweringModel(nn.Module, ABC):
 
     Attributes:
         readout_width: features that `losses` hands to a linear reader at each moment; 0 if it hands over none.
+        concepts: kinds of things whose number `losses` hands over; none where no tally is kept.
         places_in: weights that hold something of each of the S places of a frame, and the dimension in which they do.
     """
 
     places_in: ClassVar[Mapping[str, int]] = {}
+    concepts: tuple[str, ...] = ()
 
     def __init__(self, language: CausalLM, language_width: int, vision_width: int) -> None:
         super().__init__()
@@ -46,7 +48,12 @@ class AnsweringModel(nn.Module, ABC):
 
     @abstractmethod
     def losses(
-        self, latents_BTSV: Tensor, seconds_BT: Tensor, queries: Sequence[Query], events_BT: Tensor | None = None
+        self,
+        latents_BTSV: Tensor,
+        seconds_BT: Tensor,
+        queries: Sequence[Query],
+        events_BT: Tensor | None = None,
+        tally_BM2K: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Losses over B streams of T frames with questions put along the way.
 
@@ -54,11 +61,14 @@ class AnsweringModel(nn.Module, ABC):
             latents_BTSV: vision latents. seconds_BT: float64 times of the frames.
             queries: what is asked of which stream after which frame.
             events_BT: bool, true boundaries, where they are to be used.
+            tally_BM2K: true tallies of the concepts at the asked frames, to answer from where they are not negative;
+                of no use to a model that keeps no tally.
 
         Returns:
             ``loss``, the scalar to minimise; ``per_query`` (K,), each question's own loss; scalars for the log;
             and, where ``readout_width`` is above 0, ``readout`` (B, moments, readout_width) at each of the frames at
-            which anything is asked, in order.
+            which anything is asked, in order; and, where there are ``concepts``, ``tally`` (B, moments, 2, concepts),
+            how many of each so far and here.
         """
 
     @abstractmethod

@@ -15,7 +15,12 @@ class Blind(AnsweringModel):
     """The language model alone, trained on the same questions with no tokens before them."""
 
     def losses(
-        self, latents_BTSV: Tensor, seconds_BT: Tensor, queries: Sequence[Query], events_BT: Tensor | None = None
+        self,
+        latents_BTSV: Tensor,
+        seconds_BT: Tensor,
+        queries: Sequence[Query],
+        events_BT: Tensor | None = None,
+        tally_BM2K: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """``loss`` of the answers, and ``per_query`` (K,)."""
         nothing = latents_BTSV.new_zeros(len(queries), 0, self.language_width)

@@ -46,7 +46,12 @@ class LFPWindow(SlidingWindow):
         return pool_places(self.scale(latents), self.frame_side)
 
     def losses(
-        self, latents_BTSV: Tensor, seconds_BT: Tensor, queries: Sequence[Query], events_BT: Tensor | None = None
+        self,
+        latents_BTSV: Tensor,
+        seconds_BT: Tensor,
+        queries: Sequence[Query],
+        events_BT: Tensor | None = None,
+        tally_BM2K: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """``loss`` = ``answer`` + λ · (``lfp_squared`` + ``lfp_cosine``), and ``per_query`` (K,)."""
         losses = super().losses(latents_BTSV, seconds_BT, queries, events_BT)

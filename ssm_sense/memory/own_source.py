@@ -17,7 +17,12 @@ class OwnSource(SsmSense):
     """
 
     def losses(
-        self, latents_BTSV: Tensor, seconds_BT: Tensor, queries: Sequence[Query], events_BT: Tensor | None = None
+        self,
+        latents_BTSV: Tensor,
+        seconds_BT: Tensor,
+        queries: Sequence[Query],
+        events_BT: Tensor | None = None,
+        tally_BM2K: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """As `SsmSense`, and ``source``, what the source's predictions lose."""
         if not isinstance(self.source, StatelessLFP):

@@ -80,7 +80,12 @@ class PooledBank(AnsweringModel):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def losses(
-        self, latents_BTSV: Tensor, seconds_BT: Tensor, queries: Sequence[Query], events_BT: Tensor | None = None
+        self,
+        latents_BTSV: Tensor,
+        seconds_BT: Tensor,
+        queries: Sequence[Query],
+        events_BT: Tensor | None = None,
+        tally_BM2K: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """``loss`` of the answers, and ``per_query`` (K,)."""
         entries = dequantise(*self.pooled(latents_BTSV))[[query.stream for query in queries]]

@@ -45,13 +45,13 @@ class RecurrentMemory:
     @torch.inference_mode()
     def read(self, prompt: str, options: Sequence[str] = ()) -> Answer:
         """Answer from the state; asking changes no byte of it."""
-        return answer(self.model.language, self.model.tokens(self.state), prompt, options)
+        return answer(self.model.language, self.model.prefix(self.state, prompt), prompt, options)
 
     @torch.inference_mode()
     def read_event(self, state: State, prompt: str, options: Sequence[str] = ()) -> Answer:
         """Answer as if the event in progress in ``state``, one of this memory's, were all that was ever seen."""
         alone = State.join({"episode": self.model.episode.alone(state.sub("episode"))})
-        return answer(self.model.language, self.model.tokens(State({**state, **alone})), prompt, options)
+        return answer(self.model.language, self.model.prefix(State({**state, **alone}), prompt), prompt, options)
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """The recurrent state."""

@@ -55,7 +55,12 @@ class SlidingWindow(AnsweringModel):
         return pool_places(self.connector(self.scale(latents)), self.frame_side)
 
     def losses(
-        self, latents_BTSV: Tensor, seconds_BT: Tensor, queries: Sequence[Query], events_BT: Tensor | None = None
+        self,
+        latents_BTSV: Tensor,
+        seconds_BT: Tensor,
+        queries: Sequence[Query],
+        events_BT: Tensor | None = None,
+        tally_BM2K: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """``loss`` of the answers, ``per_query`` (K,), and ``readout`` (B, moments, Q), the hidden states there."""
         streams, frames = latents_BTSV.shape[:2]

@@ -91,7 +91,12 @@ class Storm(AnsweringModel):
         return torch.cat([group.mean(1) for group in groups], dim=1)
 
     def losses(
-        self, latents_BTSV: Tensor, seconds_BT: Tensor, queries: Sequence[Query], events_BT: Tensor | None = None
+        self,
+        latents_BTSV: Tensor,
+        seconds_BT: Tensor,
+        queries: Sequence[Query],
+        events_BT: Tensor | None = None,
+        tally_BM2K: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """``loss`` of the answers, and ``per_query`` (K,). Every moment that is asked about is a clip of its own."""
         held = self.held(latents_BTSV)

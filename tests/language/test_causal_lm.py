@@ -244,3 +244,11 @@ def test_refuses_what_does_not_fit(checkpoints, tmp_path):
         language.loss(prefix(1, 0), [""], ["A"])
     with pytest.raises(UserError, match=r"config\.json"):
         _ = CausalLM(str(tmp_path)).width
+
+
+def test_words_by_themselves_have_the_mean_of_their_tokens(language):
+    both, one, other = language.embed_words(["red chair", "red", "chair"])
+    torch.testing.assert_close(both, (one + other) / 2)
+    torch.testing.assert_close(language.embed_pieces("red chair"), torch.stack([one, other]))
+    with pytest.raises(ValueError, match="words: expected ones that the tokenizer knows, got ''"):
+        language.embed_words(["red", ""])

@@ -52,8 +52,10 @@ def test_two_processes_give_the_losses_and_the_weights_of_one(
 class Counted(nn.Module):
     """Its loss of a query is the length of the prompt, and 2 are added for each batch."""
 
+    concepts = ()
+
     def losses(
-        self, latents: Tensor, seconds: Tensor, queries: list[Query], events: Tensor | None
+        self, latents: Tensor, seconds: Tensor, queries: list[Query], events: Tensor | None, tally: Tensor | None
     ) -> dict[str, Tensor]:
         per_query = torch.tensor([float(len(query.prompt)) for query in queries])
         return {"loss": per_query.mean() + 2, "answer": per_query.mean(), "per_query": per_query}

@@ -83,6 +83,7 @@ def test_a_new_stream_counts_from_nothing_and_other_questions_are_read_as_ever(m
         memory.observe(latents[t], None, float(t))
     assert memory.running[0].events > 0
     assert memory.read("which", OPTIONS).text in "AB"
-    assert memory.read("another").text == memory.model.language.generate(memory.model.tokens(memory.state), "another")
+    seen = memory.model.prefix(memory.state, "another")
+    assert memory.read("another").text == memory.model.language.generate(seen, "another")
     memory.reset()
     assert [(one.prompt, one.total, one.events) for one in memory.running] == [(PROMPT, 0, 0)]

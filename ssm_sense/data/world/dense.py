@@ -56,6 +56,21 @@ def dense_truth(truth: Truth) -> np.ndarray:
     return np.concatenate([answers[group.name] for group in GROUPS], axis=1)
 
 
+def tally_truth(truth: Truth) -> np.ndarray:
+    """How many things of each of `CATEGORIES` have counted so far, and how many of those are in this room.
+
+    int16 (T, 2, categories) at each of T frames.
+    """
+    times = np.array([frame.t_s for frame in truth.frames])
+    rooms = np.array([frame.room for frame in truth.frames])
+    counts = np.zeros((len(times), 2, len(CATEGORIES)), np.int16)
+    for thing in truth.objects:
+        if thing.counted_s is not None and thing.category in CATEGORIES:
+            now = times + 1e-6 >= thing.counted_s
+            counts[:, :, CATEGORIES.index(thing.category)] += np.stack([now, now & (rooms == thing.room)], axis=1)
+    return counts
+
+
 def _rooms(truth: Truth, answers: dict[str, np.ndarray]) -> None:
     visited: set[int] = set()
     for number, (start, room) in enumerate(truth.visits):
