@@ -263,10 +263,11 @@ def model_folder(model: SsmSense, tmp_path: Path) -> Path:
             "policy": {"class_path": "ssm_sense.nn.surprise.SurprisePolicy", "init_args": policy},
             "episode": {
                 "class_path": "ssm_sense.nn.episode.Episode",
-                "init_args": {"width": 16, "tokens": 2, "layers": 2},
+                "init_args": {"width": 16, "tokens": 2, "layers": 2, "tallies": 2},
             },
             "language": {"class_path": "ssm_sense.language.causal_lm.CausalLM", "init_args": {"path": ""}},
             "language_width": 32,
+            "concepts": ["chairs", "kitchen"],
         },
     }
     tower = SiglipTower(str(tmp_path / "siglip" / "siglip"), grid=2)
