@@ -92,6 +92,9 @@ class StreamBatches(IterableDataset[StreamBatch]):
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
+        for name, value in (("batch_size", batch_size), ("frames", frames), ("questions", questions)):
+            if value < 1:
+                raise UserError(f"{name}: expected 1 or more, got {value}")
         if len(streams) < batch_size:
             raise UserError(f"batch_size: expected at most the number of streams, {len(streams)}, got {batch_size}")
         shortest = min(len(s.latents) for s in streams)

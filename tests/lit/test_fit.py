@@ -105,3 +105,9 @@ def test_too_few_or_too_short_streams_are_named(work: Path) -> None:
         StreamBatches(streams, 9, 20, 3, 4, seed=1)
     with pytest.raises(UserError, match="frames"):
         StreamBatches(streams, 2, 96, 3, 4, seed=1)
+    with pytest.raises(UserError, match="batch_size: expected 1 or more, got 0"):
+        StreamBatches(streams, 0, 20, 3, 4, seed=1)
+    with pytest.raises(UserError, match="frames: expected 1 or more, got -3"):
+        StreamBatches(streams, 2, -3, 3, 4, seed=1)
+    with pytest.raises(UserError, match="questions: expected 1 or more, got 0"):
+        StreamBatches(streams, 2, 20, 3, 0, seed=1)
