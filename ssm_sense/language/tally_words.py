@@ -39,7 +39,8 @@ class TallyWords(nn.Module):
 
     def forward(self, tally_n2K: Tensor, prompts: Sequence[str], language: CausalLM) -> Tensor:
         """Counts so far and counts here, (n, 2, K), and a question to each, to tokens (n, 2, Q)."""
-        once = {prompt: self.named(prompt, language) for prompt in set(prompts)}
+        pieces = self._pieces(language)
+        once = {prompt: self._named(prompt, language, pieces) for prompt in set(prompts)}
         named = torch.stack([once[prompt] for prompt in prompts]).to(tally_n2K)
         named_at_all = named.sum(1, keepdim=True)
         asked = torch.einsum("njk,nk->nj", tally_n2K, named) / named_at_all.clamp_min(1e-6)
@@ -51,10 +52,17 @@ class TallyWords(nn.Module):
         said = torch.stack([self.so_far(near[:, 0]), self.here(near[:, 1])], dim=1)
         return self.slot + said * named_at_all.unsqueeze(2).to(said.dtype)
 
-    @torch.no_grad()
     def named(self, prompt: str, language: CausalLM) -> Tensor:
         """How much a question is about each of the concepts: (K,), at most 1 in sum, and 0 where it names none."""
+        return self._named(prompt, language, self._pieces(language))
+
+    @torch.no_grad()
+    def _pieces(self, language: CausalLM) -> list[Tensor]:
+        """Of each concept's tokens (n, Q) the directions."""
+        return [F.normalize(language.embed_pieces(concept).float(), dim=1) for concept in self.concepts]
+
+    @torch.no_grad()
+    def _named(self, prompt: str, language: CausalLM, pieces: Sequence[Tensor]) -> Tensor:
         words = F.normalize(language.embed_prompt(prompt)[0].float(), dim=1)
-        pieces = [F.normalize(language.embed_pieces(concept).float(), dim=1) for concept in self.concepts]
         scores = torch.stack([(piece @ words.T).amax(1).mean() for piece in pieces])
         return torch.softmax(scores / _SHARP, 0) * torch.sigmoid((scores.amax() - _ALIKE) / _SHARP)
