@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 
 from ssm_sense.errors import UserError
 from ssm_sense.memory.answering import AnsweringModel
+from ssm_sense.pretrained import digest
 from ssm_sense.state import save_tensors, write_whole
 from ssm_sense.stream import Session
 from ssm_sense.vision.siglip import SiglipTower
@@ -69,7 +70,7 @@ def save_folder(
 def load_session(folder: Path) -> Session:
     """A session that is ready to watch. Raises UserError for a folder that is not a model, or a damaged one."""
     model, vision = load_model(folder)
-    return Session(model.memory(), vision)
+    return Session(model.memory(), vision, digest(folder, vision.fingerprint))
 
 
 def load_model(folder: Path) -> tuple[AnsweringModel, SiglipTower]:

@@ -35,10 +35,11 @@ class Session:
     Args:
         memory: any policy; the session knows nothing else of it.
         vision: the tower whose latents that memory was trained on.
+        weights: names those of both, so that what one model saved is not taken up by another; "" where nobody knows.
     """
 
-    def __init__(self, memory: Policy, vision: VisionTower) -> None:
-        self.memory, self.vision = memory, vision
+    def __init__(self, memory: Policy, vision: VisionTower, weights: str = "") -> None:
+        self.memory, self.vision, self.weights = memory, vision, weights
         self.t_s = -float("inf")
         self.frames = 0
         self.registered: list[Running] = []
@@ -138,15 +139,19 @@ class Session:
         A kill at any moment leaves the old file or the new one.
         """
         kind, registered = type(self.memory).__name__, [one.plain() for one in self.registered]
-        metadata = {"memory": kind, "t_s": self.t_s, "frames": self.frames, "registered": registered}
+        known = {"weights": self.weights} if self.weights else {}
+        metadata = {"memory": kind, "t_s": self.t_s, "frames": self.frames, "registered": registered, **known}
         State(self.memory.state_dict()).save(path, metadata)
 
     def load(self, path: str | Path) -> None:
-        """Go on from a saved session. Raises UserError if the file is not one of this kind of memory."""
+        """Go on from a saved session. Raises UserError if the file is not one of this kind of memory and weights."""
         state, metadata = State.load_with_metadata(path)
         kind = type(self.memory).__name__
         if metadata.get("memory") != kind:
             raise UserError(f"{path}: expected a session of {kind}, found one of {metadata.get('memory')}")
+        weights = str(metadata.get("weights", ""))
+        if self.weights and weights and weights != self.weights:
+            raise UserError(f"{path}: expected a session of the model {self.weights}, found one of another, {weights}")
         saved = metadata.get("registered", [])
         try:
             registered = [Running.from_plain(one) for one in saved] if isinstance(saved, list) else []

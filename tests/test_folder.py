@@ -1,11 +1,13 @@
 """The shipped model loads from the package, watches, and holds what a fresh state holds; a model is saved whole."""
 
+import shutil
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 from ssm_sense.folder import default, load_model, load_session, save_folder
 
@@ -19,6 +21,16 @@ def test_the_shipped_model_watches_and_answers() -> None:
     assert session.nbytes == before
     assert session.ask("Which room is this?").text
     assert session.ask("Which came first?", ["A. Bed, Sofa", "B. Sofa, Bed"]).text in "AB"
+
+
+def test_a_session_is_named_by_the_weights_of_its_folder(tmp_path: Path) -> None:
+    shutil.copytree(default(), tmp_path / "model")
+    same, weights = load_session(tmp_path / "model").weights, tmp_path / "model" / "model.safetensors"
+    assert len(same) == 16
+    assert same == load_session(default()).weights
+    tensors = load_file(weights)
+    save_file({**tensors, "policy.threshold": tensors["policy.threshold"] + 0.1}, weights)
+    assert load_session(tmp_path / "model").weights != same
 
 
 def test_a_disk_that_is_full_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,22 @@ def test_a_saved_stream_goes_on_to_the_bit(session: Session, model: SsmSense, tm
     assert all(torch.equal(got[k], want[k]) for k in want)
 
 
+def test_what_another_model_saved_is_not_taken_up(model: SsmSense, tmp_path: Path) -> None:
+    path = tmp_path / "s.safetensors"
+    mine, theirs, unnamed = (Session(model.memory(), Squares(), weights) for weights in ("mine", "theirs", ""))
+    mine.feed(film(5), range(5))
+    mine.save(path)
+    with pytest.raises(UserError, match="expected a session of the model theirs, found one of another, mine"):
+        theirs.load(path)
+    assert theirs.frames == 0
+    for one in (mine, unnamed):
+        one.reset()
+        one.load(path)
+        assert one.frames == 5
+    unnamed.save(path)
+    theirs.load(path)
+
+
 _GO_ON = """
 import json, sys, torch
 from pathlib import Path
