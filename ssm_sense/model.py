@@ -283,13 +283,15 @@ class SsmSense(AnsweringModel):
                 tallies.append(self.tally(state))
         trace = join_traces(traces)
         order, read, tally = {frame: i for i, frame in enumerate(asked_at)}, torch.stack(tokens), torch.stack(tallies)
-        places = [order[q.frame] for q in queries], [q.stream for q in queries]
+        streams = latents_BTSV.shape[0]
+        places = torch.tensor([order[q.frame] * streams + q.stream for q in queries], device=read.device)
         prompts = [q.prompt for q in queries]
         told = tally
         if tally_BM2K is not None:
             true = tally_BM2K.transpose(0, 1)
             told = torch.where(true < 0, tally, true.to(tally))
-        seen = self._with_tally(read[places], told[places], prompts)
+        seen, told = (x.flatten(0, 1).index_select(0, places) for x in (read, told))
+        seen = self._with_tally(seen, told, prompts)
         per_query = self.language.loss(seen, prompts, [q.answer for q in queries])
         lfp = lfp_loss(trace.predicted[:, :-1], self.scale(latents_BTSV)[:, 1:])
         if self.training:

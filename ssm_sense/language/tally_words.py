@@ -48,7 +48,9 @@ class TallyWords(nn.Module):
         counts = asked.clamp(0, MOST)
         low = counts.detach().floor().clamp_max(MOST - 1)
         share = (counts - low).unsqueeze(-1).to(numbers.dtype)
-        near = numbers[low.long()] * (1 - share) + numbers[low.long() + 1] * share
+        # Not by indexing, whose gradient adds up in an order of its own on several threads.
+        below, above = F.embedding(low.long(), numbers), F.embedding(low.long() + 1, numbers)
+        near = below * (1 - share) + above * share
         said = torch.stack([self.so_far(near[:, 0]), self.here(near[:, 1])], dim=1)
         return self.slot + said * named_at_all.unsqueeze(2).to(said.dtype)
 
