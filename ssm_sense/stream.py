@@ -139,9 +139,8 @@ class Session:
         A kill at any moment leaves the old file or the new one.
         """
         kind, registered = type(self.memory).__name__, [one.plain() for one in self.registered]
-        known = {"weights": self.weights} if self.weights else {}
-        metadata = {"memory": kind, "t_s": self.t_s, "frames": self.frames, "registered": registered, **known}
-        State(self.memory.state_dict()).save(path, metadata)
+        metadata = {"memory": kind, "t_s": self.t_s, "frames": self.frames, "registered": registered}
+        State(self.memory.state_dict()).save(path, {**metadata, "weights": self.weights})
 
     def load(self, path: str | Path) -> None:
         """Go on from a saved session. Raises UserError if the file is not one of this kind of memory and weights."""

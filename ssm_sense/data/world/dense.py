@@ -100,17 +100,8 @@ def _seen(truth: Truth, answers: dict[str, np.ndarray]) -> None:
 
 
 def _counted(truth: Truth, answers: dict[str, np.ndarray]) -> None:
-    times = np.array([frame.t_s for frame in truth.frames])
-    rooms = np.array([frame.room for frame in truth.frames])
-    answers["count_here"][:], answers["count_so_far"][:] = 0, 0
-    for thing in truth.objects:
-        if thing.counted_s is None or thing.category not in COUNTABLE:
-            continue
-        place, counts = COUNTABLE.index(thing.category), times + 1e-6 >= thing.counted_s
-        answers["count_so_far"][counts, place] += 1
-        answers["count_here"][counts & (rooms == thing.room), place] += 1
-    for name in ("count_here", "count_so_far"):
-        np.minimum(answers[name], MOST, out=answers[name])
+    counts = np.minimum(tally_truth(truth)[..., [CATEGORIES.index(category) for category in COUNTABLE]], MOST)
+    answers["count_so_far"][:], answers["count_here"][:] = counts[:, 0], counts[:, 1]
 
 
 def _needles(truth: Truth, answers: dict[str, np.ndarray]) -> None:
