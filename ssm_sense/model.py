@@ -1,8 +1,9 @@
 """The model: frames in, surprise-gated memory of constant size, tokens for a language model out.
 
 latents ─► temporal encoder (event state) ─► episode (events so far) ─► tokens ─► LLM ─► answer
-                 │             ▲
-                 └─► LFP head ─┘ surprise: gate, reset
+   │             │             ▲                                           ▲
+   │             └─► LFP head ─┘ surprise: gate, reset                     │
+   └─► inventory (what was seen, and how many of each) ────────────────────┘
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,13 +14,14 @@ from torch import Tensor, nn
 
 from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.language.connector import Connector
+from ssm_sense.language.inventory_words import InventoryWords
 from ssm_sense.language.query import Query
-from ssm_sense.language.tally_words import TallyWords
 from ssm_sense.memory.answering import AnsweringModel
 from ssm_sense.memory.recurrent import RecurrentMemory
 from ssm_sense.nn.bank import EventBank
 from ssm_sense.nn.deltanet import DeltaEpisode
 from ssm_sense.nn.episode import Episode
+from ssm_sense.nn.inventory import ROWS, Inventory
 from ssm_sense.nn.lfp import LFPHead, lfp_loss, surprise
 from ssm_sense.nn.pool import pool_places
 from ssm_sense.nn.sources import SurpriseSource
@@ -50,10 +52,15 @@ class SsmSense(AnsweringModel):
         source: surprise from elsewhere than the closed loop, such as the distance from a moving average. Nothing then
             has to be solved, for what is surprising does not depend on what was written; the head is trained all the
             same. None closes the loop.
-        concepts: K words, such as "lamp": the kinds of things that the episode keeps a tally of.
+        concepts: K words, such as "lamp": the kinds of things that an `Inventory` is kept of; none keeps none.
     """
 
-    places_in: ClassVar[Mapping[str, int]] = {"encoder.place.weight": 0, "event_probes": 1, "frame_connector.slot": 0}
+    places_in: ClassVar[Mapping[str, int]] = {
+        "encoder.place.weight": 0,
+        "event_probes": 1,
+        "frame_connector.slot": 0,
+        "inventory.place": 0,
+    }
 
     def __init__(
         self,
@@ -88,12 +95,9 @@ class SsmSense(AnsweringModel):
         self.frame_connector = Connector(vision_width, language_width, encoder.places)
         frame_tokens = min(encoder.places, frame_side**2)
         self.pool_connector = Connector(episode.width, language_width, episode.tokens)
-        if episode.tallies != len(concepts):
-            raise ValueError(
-                f"concepts: expected {episode.tallies}, as many as the episode tallies, got {len(concepts)}"
-            )
         self.concepts = tuple(concepts)
-        self.tally_words = TallyWords(concepts, language_width) if concepts else None
+        self.inventory = Inventory(vision_width, encoder.places, len(concepts)) if concepts else None
+        self.inventory_words = InventoryWords(concepts, language_width) if concepts else None
         slots = event_probes + (episode_probes + 1) * episode.tokens + frame_tokens
         self.readout_width = language_width * slots
 
@@ -106,6 +110,7 @@ class SsmSense(AnsweringModel):
                 "episode": self.episode.initial_state(streams),
                 "policy": self.policy.initial_state(streams),
                 "source": State({}) if self.source is None else self.source.initial_state(streams),
+                "inventory": State({}) if self.inventory is None else self.inventory.initial_state(streams),
                 "predicted": blank,
                 "latest": blank,
             }
@@ -139,17 +144,24 @@ class SsmSense(AnsweringModel):
         decision, policy_state = self.policy(wrong, seconds, state.sub("policy"), events)
         u, event_state = self.encoder(x, state.sub("event"), decision.gate, decision.keep)
         predicted = self.head(u)
+        inventory, inventory_state = self._look(x, decision.boundary, state)
         after = State.join(
             {
                 "event": event_state,
                 "episode": self.episode(u, decision.boundary, state.sub("episode"), wrong.mean(-1)),
                 "policy": policy_state,
                 "source": source_state,
+                "inventory": inventory_state,
                 "predicted": predicted[:, -1],
                 "latest": x[:, -1],
             }
         )
-        return Trace(predicted, wrong, decision, residual, disagreement), after
+        return Trace(predicted, wrong, decision, residual, disagreement, inventory), after
+
+    def _look(self, x: Tensor, boundary_BT: Tensor, state: State) -> tuple[Tensor, State]:
+        if self.inventory is None:
+            return x.new_zeros(*x.shape[:2], len(ROWS), 0), State({})
+        return self.inventory(x, boundary_BT, state.sub("inventory"))
 
     @torch.no_grad()
     def _surprises(
@@ -236,21 +248,23 @@ class SsmSense(AnsweringModel):
         )
 
     def prefix(self, state: State, prompt: str) -> Tensor:
-        """All that the language model sees before a question to one stream: `tokens`, and the tally it asks for."""
-        return self._with_tally(self.tokens(state), self.tally(state), [prompt])
+        """All that the language model sees before a question to one stream: `tokens`, and what it asks to be told."""
+        tokens = self.tokens(state)
+        if self.inventory is None:
+            return tokens
+        return self._with_inventory(tokens, self.inventory.read(state.sub("inventory")), [prompt])
 
-    def _with_tally(self, tokens_nMQ: Tensor, tally_n2K: Tensor, prompts: Sequence[str]) -> Tensor:
-        if self.tally_words is None:
+    def _with_inventory(self, tokens_nMQ: Tensor, inventory_n4K: Tensor, prompts: Sequence[str]) -> Tensor:
+        if self.inventory_words is None:
             return tokens_nMQ
-        return torch.cat([tokens_nMQ, self.tally_words(tally_n2K, prompts, self.language)], dim=1)
+        return torch.cat([tokens_nMQ, self.inventory_words(inventory_n4K, prompts, self.language)], dim=1)
 
-    def tally(self, state: State) -> Tensor:
-        """How many things of each of K concepts there were so far, and in the event in progress: (B, 2, K)."""
-        if not self.concepts:
-            return self.scale.mean.new_zeros(state["latest"].shape[0], 2, 0)
-        episode = state.sub("episode")
-        so_far, here = (self.episode.flush(one) for one in (episode, self.episode.alone(episode)))
-        return torch.stack([so_far["tally"], here["tally"]], dim=1)
+    def alone(self, state: State) -> State:
+        """A copy of the state that remembers no event but the one in progress."""
+        parts = {"episode": self.episode.alone(state.sub("episode"))}
+        if self.inventory is not None:
+            parts["inventory"] = self.inventory.alone(state.sub("inventory"))
+        return State({**state, **State.join(parts)})
 
     def losses(
         self,
@@ -258,7 +272,7 @@ class SsmSense(AnsweringModel):
         seconds_BT: Tensor,
         queries: Sequence[Query],
         events_BT: Tensor | None = None,
-        tally_BM2K: Tensor | None = None,
+        told_BT4K: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Loss of the answers to questions put along the streams, and of the predicted latents.
 
@@ -266,12 +280,12 @@ class SsmSense(AnsweringModel):
             ``loss`` = ``answer`` + λ · (``lfp_squared`` + ``lfp_cosine``), and for the log ``residual`` and
             ``disagreement`` of the fixed point, ``gate`` (mean) and ``events`` (boundaries a frame); ``per_query``
             (n,) is each question's own loss; ``readout`` (B, moments, M·Q) the tokens handed over at each of the
-            moments at which anything is asked; and ``tally`` (B, moments, 2, K) at the same.
+            moments at which anything is asked; and ``inventory`` (B, T, 4, K).
         """
         frames = latents_BTSV.shape[1]
         asked_at = sorted({query.frame for query in queries})
         state = self.initial_state(latents_BTSV.shape[0])
-        traces, tokens, tallies = [], [], []
+        traces, tokens = [], []
         for start, stop in zip([0, *(f + 1 for f in asked_at)], [*(f + 1 for f in asked_at), frames], strict=True):
             if start == stop:
                 continue
@@ -280,18 +294,17 @@ class SsmSense(AnsweringModel):
             traces.append(trace)
             if stop - 1 in asked_at:
                 tokens.append(self.tokens(state))
-                tallies.append(self.tally(state))
         trace = join_traces(traces)
-        order, read, tally = {frame: i for i, frame in enumerate(asked_at)}, torch.stack(tokens), torch.stack(tallies)
+        order, read = {frame: i for i, frame in enumerate(asked_at)}, torch.stack(tokens)
         streams = latents_BTSV.shape[0]
         places = torch.tensor([order[q.frame] * streams + q.stream for q in queries], device=read.device)
+        moments = torch.tensor([q.stream * frames + q.frame for q in queries], device=read.device)
         prompts = [q.prompt for q in queries]
-        told = tally
-        if tally_BM2K is not None:
-            true = tally_BM2K.transpose(0, 1)
-            told = torch.where(true < 0, tally, true.to(tally))
-        seen, told = (x.flatten(0, 1).index_select(0, places) for x in (read, told))
-        seen = self._with_tally(seen, told, prompts)
+        told = trace.inventory
+        if told_BT4K is not None:
+            told = torch.where(told_BT4K < 0, told, told_BT4K.to(told))
+        seen, told = (x.flatten(0, 1).index_select(0, at) for x, at in ((read, places), (told, moments)))
+        seen = self._with_inventory(seen, told, prompts)
         per_query = self.language.loss(seen, prompts, [q.answer for q in queries])
         lfp = lfp_loss(trace.predicted[:, :-1], self.scale(latents_BTSV)[:, 1:])
         if self.training:
@@ -308,7 +321,7 @@ class SsmSense(AnsweringModel):
             "events": trace.decision.boundary.float().mean(),
             "per_query": per_query,
             "readout": read.transpose(0, 1).flatten(2),
-            "tally": tally.transpose(0, 1),
+            "inventory": trace.inventory,
         }
 
     def memory(self) -> RecurrentMemory:

@@ -34,13 +34,13 @@ def language(language_folder: Path) -> CausalLM:
 
 @pytest.fixture
 def model(language: CausalLM) -> SsmSense:
-    """A random model on latents of 12 features at 2 × 2 places, whose surprise makes some events and tallies chairs."""
+    """A random model on latents of 12 features at 2 × 2 places whose surprise makes events, and which counts chairs."""
     torch.manual_seed(0)
     made = SsmSense(
         TemporalEncoder(vision_width=12, width=16, grid=2, layers=2),
         LFPHead(16, 12),
         SurprisePolicy(threshold=1.0, centre=1.0, shortest_event_s=2.0),
-        Episode(16, tokens=2, layers=2, tallies=2),
+        Episode(16, tokens=2, layers=2),
         language,
         language_width=32,
         window=8,

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from ssm_sense.strict_json import json_line
 
 if TYPE_CHECKING:
     from ssm_sense.data.clip import Frame, Question
-    from ssm_sense.memory.policy import Answer
+    from ssm_sense.memory.policy import Answer, Held
     from ssm_sense.stream import FrameReport, Session
 
 DEMO_MODEL = Path("demo/model")
@@ -101,6 +101,11 @@ def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = Non
                     write({"type": "frame", **happened._asdict()})
             if stopped():
                 view.say(f"interrupted after {format_clock(session.t_s)}")
+            held = session.inventory()
+            if held:
+                view.say(f"{format_clock(max(session.t_s, 0.0))}  counted {_counted(held)}")
+                things = {name: one._asdict() for name, one in held.items()}
+                write({"type": "inventory", "t_s": session.t_s, "things": things})
         except BrokenPipeError:
             # Whoever reads the lines has seen enough, and Python must not complain of it when it exits.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -215,6 +220,12 @@ def _reply_text(reply: Reply, frame_s: float) -> str:
     beyond = reply.seen_s + frame_s + _EPSILON_S < reply.due_s < math.inf
     note = f" (due at {format_clock(reply.due_s)}, after the end)" if beyond else ""
     return f"{format_clock(reply.seen_s)}  {reply.question.text}{note}\n          {answer}"
+
+
+def _counted(held: "Mapping[str, Held]") -> str:
+    """How many of each kind there were so far, most first; what was counted less than half a time is left out."""
+    some = sorted((-round(one.so_far), name) for name, one in held.items() if one.so_far > 0.5)
+    return ", ".join(f"{name} {-number}" for number, name in some) or "nothing"
 
 
 def _reply_line(reply: Reply) -> dict[str, Any]:

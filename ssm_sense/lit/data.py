@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
@@ -16,14 +16,18 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ssm_sense.data.features import Encoder
 from ssm_sense.data.latents import LatentSource
-from ssm_sense.data.world.dense import dense_truth, tally_truth
+from ssm_sense.data.world.dense import UNKNOWN, dense_truth, inventory_truth
 from ssm_sense.data.world.mixture import mixture
+from ssm_sense.data.world.names import CATEGORIES, COUNTABLE
 from ssm_sense.data.world.truth import Truth
 from ssm_sense.errors import UserError
 from ssm_sense.language.query import Query
 from ssm_sense.vision.siglip import SiglipTower
 
 log = logging.getLogger(__name__)
+
+_COUNTS = {"count_so_far": 0, "count_here": 1}
+"""Kinds of questions that ask for a count, and the inventory's row that has it."""
 
 
 class StreamBatch(NamedTuple):
@@ -42,8 +46,10 @@ class StreamBatch(NamedTuple):
     """Of the mean over these queries in the mean over those of all processes, times the number of processes."""
     truth: Tensor | None = None
     """(B, moments, questions) int16: `dense_truth` at each of the frames at which anything is asked, in order."""
-    tally: Tensor | None = None
-    """(B, moments, 2, categories) int16: `tally_truth` at the same frames."""
+    inventory: Tensor | None = None
+    """(B, T, 4, categories) int16: `inventory_truth`."""
+    told: Tensor | None = None
+    """The same for those that are answered from it in training, with numbers made up for some; `UNKNOWN` elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +65,9 @@ class Stream:
         return torch.from_numpy(dense_truth(self.truth))
 
     @cached_property
-    def tally(self) -> Tensor:
-        """`tally_truth` of every frame, int16 (T, 2, categories)."""
-        return torch.from_numpy(tally_truth(self.truth))
+    def inventory(self) -> Tensor:
+        """`inventory_truth`, int16 (T, 4, categories)."""
+        return torch.from_numpy(inventory_truth(self.truth))
 
 
 class StreamBatches(IterableDataset[StreamBatch]):
@@ -74,6 +80,10 @@ class StreamBatches(IterableDataset[StreamBatch]):
         stops: moments a batch is asked at, the last frame among them.
         questions: asked of each stream at each stop, of different kinds.
         seed: of everything drawn.
+        told: share of a batch's streams whose questions are answered from the true inventory in training, so that the
+            language model learns to read one while those that it is handed are still poor.
+        made_up: share of the counts asked of those streams that are made up, from 0 to 99 and small ones as often as
+            great: it is then to say what it was told. Streams that can be trained on hold few things.
         start, count: numbers of the first batch and of batches; None never ends.
         rank, ranks: this process and how many there are. All draw the same batch, and each yields its share of the
             streams: the first B / ranks of them, or the next.
@@ -91,6 +101,8 @@ class StreamBatches(IterableDataset[StreamBatch]):
         count: int | None = None,
         rank: int = 0,
         ranks: int = 1,
+        told: float = 0.0,
+        made_up: float = 0.0,
     ) -> None:
         for name, value in (("batch_size", batch_size), ("frames", frames), ("questions", questions)):
             if value < 1:
@@ -102,7 +114,11 @@ class StreamBatches(IterableDataset[StreamBatch]):
             raise UserError(f"frames: expected at most {shortest}, the length of the shortest stream, got {frames}")
         if not 1 <= stops <= frames:
             raise UserError(f"stops: expected 1 to {frames}, got {stops}")
+        for name, part in (("told", told), ("made_up", made_up)):
+            if not 0 <= part <= 1:
+                raise UserError(f"{name}: expected a share from 0 to 1, got {part}")
         self.streams, self.batch_size, self.frames = streams, batch_size, frames
+        self.told, self.made_up = told, made_up
         self.stops, self.questions, self.seed = stops, questions, seed
         self.start, self.count = start, count
         self.own = share(batch_size, rank, ranks)
@@ -130,6 +146,15 @@ class StreamBatches(IterableDataset[StreamBatch]):
                     queries.append(Query(b - self.own.start, frame, asked[i].prompt, asked[i].answer))
                     kinds.append(asked[i].kind)
         chosen = chosen[self.own.start : self.own.stop]
+        inventory = torch.stack([s.inventory[: self.frames] for s in chosen])
+        told = None
+        if self.told:
+            told, few = inventory.clone(), max(0, round(self.told * self.batch_size) - self.own.start)
+            told[few:] = UNKNOWN
+            rng = np.random.default_rng((self.seed, number, self.own.start))
+            for i, (query, kind) in enumerate(zip(queries, kinds, strict=True)):
+                if query.stream < few and kind in _COUNTS and rng.random() < self.made_up:
+                    queries[i] = _made_up(query, _COUNTS[kind], told, rng)
         return StreamBatch(
             torch.stack([s.latents[: self.frames].float() for s in chosen]),
             torch.tensor([[f.t_s for f in s.truth.frames[: self.frames]] for s in chosen], dtype=torch.float64),
@@ -138,8 +163,17 @@ class StreamBatches(IterableDataset[StreamBatch]):
             kinds,
             len(queries) * self.ranks / everyones,
             torch.stack([s.dense[stops] for s in chosen]),
-            torch.stack([s.tally[stops] for s in chosen]),
+            inventory,
+            told,
         )
+
+
+def _made_up(query: Query, row: int, told: Tensor, rng: np.random.Generator) -> Query:
+    """A query for a count, answered by a number that is told in that row in place of the truth."""
+    category = next(c for c in COUNTABLE if f" {c}(s) " in query.prompt)
+    number = int(100 ** rng.random()) - 1
+    told[query.stream, query.frame, row, CATEGORIES.index(category)] = number
+    return query._replace(answer=str(number))
 
 
 def share(batch_size: int, rank: int, ranks: int) -> range:
@@ -187,6 +221,7 @@ class StreamData(TrainingData):
         frames, stops, questions: as for `StreamBatches`.
         val_batches: batches of a validation or test run.
         seed: of the questions and the order of streams.
+        told, made_up: in training, as for `StreamBatches`; both 0 for a model that keeps no inventory.
         keep: put latents that were missing into the cache.
     """
 
@@ -203,12 +238,15 @@ class StreamData(TrainingData):
         val_batches: int = 8,
         seed: int = 0,
         keep: bool = True,
+        told: float = 0.0,
+        made_up: float = 0.0,
     ) -> None:
         super().__init__()
         self.features, self.keep = features, keep
         self.folders = {"train": train, "val": val, "test": test}
         self.shape = {"batch_size": batch_size, "frames": frames, "stops": stops, "questions": questions}
         self.val_batches, self.seed = val_batches, seed
+        self.told, self.made_up = told, made_up
         self._streams: dict[str, list[Stream]] = {}
 
     def streams(self, stage: str) -> list[Stream]:
@@ -257,7 +295,9 @@ class StreamData(TrainingData):
     def _loader(self, stage: str, start: int, count: int | None) -> DataLoader[StreamBatch]:
         rank, ranks = self.process
         streams = self.streams(stage)
-        batches = StreamBatches(streams, **self.shape, seed=self.seed, start=start, count=count, rank=rank, ranks=ranks)
+        told = {"told": self.told, "made_up": self.made_up} if stage == "train" else {}
+        shape: dict[str, Any] = {**self.shape, "rank": rank, "ranks": ranks, **told}
+        batches = StreamBatches(streams, **shape, seed=self.seed, start=start, count=count)
         return DataLoader(batches, batch_size=None)
 
 

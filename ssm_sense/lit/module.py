@@ -12,14 +12,14 @@ from torch import Tensor
 
 from ssm_sense import ops
 from ssm_sense.data.world.dense import GROUPS
-from ssm_sense.data.world.names import CATEGORIES
+from ssm_sense.data.world.names import CATEGORIES, COUNTABLE
 from ssm_sense.lit.data import StreamBatch, TrainingData
 from ssm_sense.lit.parts import train_only
 from ssm_sense.lit.ranks import follow_together, shares, totals
 from ssm_sense.lit.start import start_from
 from ssm_sense.memory.answering import AnsweringModel
+from ssm_sense.nn.inventory import inventory_loss
 from ssm_sense.nn.reader import LinearReader
-from ssm_sense.nn.tally import tally_loss
 
 
 class StreamModule(L.LightningModule):
@@ -32,13 +32,11 @@ class StreamModule(L.LightningModule):
             None trains all that the model does not freeze itself, at the optimizer's rate.
         start: a model folder to begin from, such as the stage before this one wrote, language model and latents'
             scale included; None begins at the language model's own weights, and all else at random.
-        new: parts that the folder's model has not and that begin at random, such as "episode.tally".
+        new: parts that the folder's model has not and that begin at random, such as "inventory".
         lr_scheduler: stepped after every optimizer step; None keeps the rate constant.
         true_events_steps: for so many steps the true boundaries stand in for found ones, while the predictor whose
             surprise finds them is still untrained.
-        true_tally: share of a batch's streams whose questions are answered from the true tally in training, so that the
-            language model learns to read one while those that it is handed are still poor.
-        tally_weight: of how wrong a model's tally is, where it keeps one and the streams say what is true.
+        inventory_weight: of how wrong a model's inventory is, where it keeps one and the streams say what is true.
         true_events_always: they do so to the end, in validation and test too: an oracle, and no result of the model's.
         reader_weight: of the loss of a linear reader that is asked everything at once (`data.world.dense`) of what the
             model hands over wherever a question is put; 0 has none. The reader serves training alone and is no part of
@@ -58,8 +56,7 @@ class StreamModule(L.LightningModule):
         reader_weight: float = 0.0,
         true_events_always: bool = False,
         new: list[str] | None = None,
-        tally_weight: float = 0.0,
-        true_tally: float = 0.0,
+        inventory_weight: float = 0.0,
     ) -> None:
         super().__init__()
         if backend not in ("any", "native"):
@@ -71,14 +68,12 @@ class StreamModule(L.LightningModule):
         self.true_events_steps, self.true_events_always = true_events_steps, true_events_always
         self.backend = backend
         self.rates, self.start, self.new = rates, start, new or []
-        self.tally_weight, self.true_tally = tally_weight, true_tally
+        self.inventory_weight = inventory_weight
         if reader_weight and not model.readout_width:
             raise ValueError(f"reader_weight: expected 0 for {type(model).__name__}, which hands a reader nothing")
-        if not 0 <= true_tally <= 1:
-            raise ValueError(f"true_tally: expected a share from 0 to 1, got {true_tally}")
-        if tally_weight and not set(model.concepts) <= set(CATEGORIES):
-            known = ", ".join(CATEGORIES)
-            raise ValueError(f"concepts: expected some of {known}, for a tally_weight above 0; got {model.concepts}")
+        if inventory_weight and not set(model.concepts) <= set(CATEGORIES):
+            known = f"some of {', '.join(CATEGORIES)}, for an inventory_weight above 0"
+            raise ValueError(f"concepts: expected {known}; got {model.concepts}")
         self.reader_weight = reader_weight
         self.reader = LinearReader(model.readout_width, [group[1:] for group in GROUPS]) if reader_weight else None
         self._groups: list[dict[str, Any]] | None = None
@@ -158,10 +153,8 @@ class StreamModule(L.LightningModule):
         Processes have equally many frames but not questions, so an answer's share in its own process's mean is
         not yet its share in the whole batch's.
         """
-        true = self._true_tally(batch)
-        told = None if true is None or not self.training else self._told(true)
-        losses = self.model.losses(batch.latents, batch.seconds, batch.queries, events, told)
-        per_query, readout, tally = losses.pop("per_query"), losses.pop("readout", None), losses.pop("tally", None)
+        losses = self.model.losses(batch.latents, batch.seconds, batch.queries, events, self._told(batch))
+        per_query, readout, found = losses.pop("per_query"), losses.pop("readout", None), losses.pop("inventory", None)
         losses["loss"] = losses["loss"] + (batch.weight - 1) * losses["answer"]
         losses["answer"] = batch.weight * losses["answer"]
         if self.reader is not None and readout is not None and batch.truth is not None:
@@ -169,22 +162,22 @@ class StreamModule(L.LightningModule):
             losses["reader"] = self.reader.loss(read)
             losses["loss"] = losses["loss"] + self.reader_weight * losses["reader"]
             losses.update({f"reader_{group.name}": loss for group, loss in zip(GROUPS, read, strict=True)})
-        if self.tally_weight and tally is not None and true is not None:
-            losses["tally"] = tally_loss(tally, true)
-            losses["loss"] = losses["loss"] + self.tally_weight * losses["tally"]
+        if self.inventory_weight and self.model.concepts and found is not None and batch.inventory is not None:
+            losses["inventory"] = inventory_loss(found, self._of_concepts(batch.inventory))
+            losses["loss"] = losses["loss"] + self.inventory_weight * losses["inventory"]
         return losses, per_query
 
-    def _true_tally(self, batch: StreamBatch) -> Tensor | None:
-        """(B, moments, 2, K) of the model's concepts, where they and their truth are known."""
-        if batch.tally is None or not self.model.concepts or not self.tally_weight:
+    def _told(self, batch: StreamBatch) -> Tensor | None:
+        """What the model is told in place of its own inventory, (B, T, 4, K); nothing but in training."""
+        if batch.told is None or not self.training:
             return None
-        return batch.tally[..., [CATEGORIES.index(concept) for concept in self.model.concepts]]
+        if not set(COUNTABLE) <= set(self.model.concepts):
+            asked = f"{', '.join(COUNTABLE)} among them, for a data.told above 0"
+            raise ValueError(f"concepts: expected {asked}; got {self.model.concepts}")
+        return self._of_concepts(batch.told)
 
-    def _told(self, true: Tensor) -> Tensor:
-        """It, for the first streams; -1 for the others."""
-        told = true.clone()
-        told[round(self.true_tally * len(true)) :] = -1
-        return told
+    def _of_concepts(self, inventory: Tensor) -> Tensor:
+        return inventory[..., [CATEGORIES.index(concept) for concept in self.model.concepts]]
 
     def _weighed(self, read: list[Tensor], truth: Tensor) -> list[Tensor]:
         """The reader's losses, of which likewise a mean over processes is that of the whole batch."""

@@ -23,7 +23,7 @@ class AnsweringModel(nn.Module, ABC):
 
     Attributes:
         readout_width: features that `losses` hands to a linear reader at each moment; 0 if it hands over none.
-        concepts: kinds of things whose number `losses` hands over; none where no tally is kept.
+        concepts: kinds of things that `losses` hands an inventory of over; none where none is kept.
         places_in: weights that hold something of each of the S places of a frame, and the dimension in which they do.
     """
 
@@ -53,7 +53,7 @@ class AnsweringModel(nn.Module, ABC):
         seconds_BT: Tensor,
         queries: Sequence[Query],
         events_BT: Tensor | None = None,
-        tally_BM2K: Tensor | None = None,
+        told_BT4K: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Losses over B streams of T frames with questions put along the way.
 
@@ -61,14 +61,14 @@ class AnsweringModel(nn.Module, ABC):
             latents_BTSV: vision latents. seconds_BT: float64 times of the frames.
             queries: what is asked of which stream after which frame.
             events_BT: bool, true boundaries, where they are to be used.
-            tally_BM2K: true tallies of the concepts at the asked frames, to answer from where they are not negative;
-                of no use to a model that keeps no tally.
+            told_BT4K: an inventory of the concepts to answer from, where it is not negative, in place of the model's
+                own; of no use to a model that keeps none.
 
         Returns:
             ``loss``, the scalar to minimise; ``per_query`` (K,), each question's own loss; scalars for the log;
             and, where ``readout_width`` is above 0, ``readout`` (B, moments, readout_width) at each of the frames at
-            which anything is asked, in order; and, where there are ``concepts``, ``tally`` (B, moments, 2, concepts),
-            how many of each so far and here.
+            which anything is asked, in order; and, where there are ``concepts``, ``inventory`` (B, T, 4, concepts),
+            the `ROWS` of `nn.inventory` after every frame.
         """
 
     @abstractmethod

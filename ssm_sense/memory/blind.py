@@ -20,7 +20,7 @@ class Blind(AnsweringModel):
         seconds_BT: Tensor,
         queries: Sequence[Query],
         events_BT: Tensor | None = None,
-        tally_BM2K: Tensor | None = None,
+        told_BT4K: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """``loss`` of the answers, and ``per_query`` (K,)."""
         nothing = latents_BTSV.new_zeros(len(queries), 0, self.language_width)

@@ -51,7 +51,7 @@ class LFPWindow(SlidingWindow):
         seconds_BT: Tensor,
         queries: Sequence[Query],
         events_BT: Tensor | None = None,
-        tally_BM2K: Tensor | None = None,
+        told_BT4K: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """``loss`` = ``answer`` + λ · (``lfp_squared`` + ``lfp_cosine``), and ``per_query`` (K,)."""
         losses = super().losses(latents_BTSV, seconds_BT, queries, events_BT)

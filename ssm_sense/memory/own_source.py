@@ -22,7 +22,7 @@ class OwnSource(SsmSense):
         seconds_BT: Tensor,
         queries: Sequence[Query],
         events_BT: Tensor | None = None,
-        tally_BM2K: Tensor | None = None,
+        told_BT4K: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """As `SsmSense`, and ``source``, what the source's predictions lose."""
         if not isinstance(self.source, StatelessLFP):

@@ -1,7 +1,7 @@
 """What every memory of a stream offers, so that `Session` and the harness never branch on which one it is."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -15,6 +15,16 @@ class Observation(NamedTuple):
     gate: float
     """Share of the frame that was written."""
     boundary: bool
+
+
+class Held(NamedTuple):
+    """What a memory knows of one kind of thing. The first two are expected numbers, the others are likelihoods."""
+
+    so_far: float
+    here: float
+    """In the event in progress, as the next."""
+    seen_here: float
+    in_view: float
 
 
 class Answer(NamedTuple):
@@ -58,6 +68,14 @@ class Policy(Protocol):
     @property
     def nbytes(self) -> int:
         """Bytes held of the stream, every list kept for later included."""
+
+
+@runtime_checkable
+class KeepsInventory(Protocol):
+    """A memory that keeps count of kinds of things."""
+
+    def inventory(self) -> dict[str, Held]:
+        """What was seen of each kind by now, by name. Nothing changes."""
 
 
 def letters(options: Sequence[str]) -> list[str]:

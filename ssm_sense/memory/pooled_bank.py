@@ -85,7 +85,7 @@ class PooledBank(AnsweringModel):
         seconds_BT: Tensor,
         queries: Sequence[Query],
         events_BT: Tensor | None = None,
-        tally_BM2K: Tensor | None = None,
+        told_BT4K: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """``loss`` of the answers, and ``per_query`` (K,)."""
         entries = dequantise(*self.pooled(latents_BTSV))[[query.stream for query in queries]]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from ssm_sense.memory.policy import Answer, Observation, answer
+from ssm_sense.memory.policy import Answer, Held, Observation, answer
 from ssm_sense.state import State
 
 if TYPE_CHECKING:
@@ -50,8 +50,14 @@ class RecurrentMemory:
     @torch.inference_mode()
     def read_event(self, state: State, prompt: str, options: Sequence[str] = ()) -> Answer:
         """Answer as if the event in progress in ``state``, one of this memory's, were all that was ever seen."""
-        alone = State.join({"episode": self.model.episode.alone(state.sub("episode"))})
-        return answer(self.model.language, self.model.prefix(State({**state, **alone}), prompt), prompt, options)
+        return answer(self.model.language, self.model.prefix(self.model.alone(state), prompt), prompt, options)
+
+    def inventory(self) -> dict[str, Held]:
+        """Of each concept of the model's what was seen of it; empty where it keeps no inventory."""
+        if self.model.inventory is None:
+            return {}
+        rows = self.model.inventory.read(self.state.sub("inventory"))[0]
+        return {name: Held(*row) for name, row in zip(self.model.concepts, rows.T.tolist(), strict=True)}
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """The recurrent state."""

@@ -60,7 +60,7 @@ class SlidingWindow(AnsweringModel):
         seconds_BT: Tensor,
         queries: Sequence[Query],
         events_BT: Tensor | None = None,
-        tally_BM2K: Tensor | None = None,
+        told_BT4K: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """``loss`` of the answers, ``per_query`` (K,), and ``readout`` (B, moments, Q), the hidden states there."""
         streams, frames = latents_BTSV.shape[:2]

@@ -96,7 +96,7 @@ class Storm(AnsweringModel):
         seconds_BT: Tensor,
         queries: Sequence[Query],
         events_BT: Tensor | None = None,
-        tally_BM2K: Tensor | None = None,
+        told_BT4K: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """``loss`` of the answers, and ``per_query`` (K,). Every moment that is asked about is a clip of its own."""
         held = self.held(latents_BTSV)

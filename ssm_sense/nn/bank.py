@@ -1,6 +1,6 @@
 """A bounded bank of events: the hybrid alternative to the recurrent episode, behind the same interface."""
 
-from typing import ClassVar, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -50,9 +50,6 @@ class EventBank(nn.Module):
         merge: merge neighbours rather than drop an event.
         by_surprise: False takes all events for alike, and the oldest goes (or is merged) first.
     """
-
-    tallies: ClassVar[int] = 0
-    """It keeps no `Tally`."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Gated DeltaNet over events (Yang, Kautz & Hatamizadeh 2024, arXiv 2412.06464), behind the episode's interface."""
 
 import math
-from typing import ClassVar, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -98,9 +98,6 @@ class DeltaEpisode(nn.Module):
         layers: number of `GatedDelta` layers.
         heads, head_width: H and K.
     """
-
-    tallies: ClassVar[int] = 0
-    """It keeps no `Tally`."""
 
     def __init__(self, width: int, tokens: int = 4, layers: int = 2, heads: int = 4, head_width: int = 32) -> None:
         super().__init__()

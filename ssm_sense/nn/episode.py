@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from ssm_sense.nn.event_pool import Pooling, pool_of
 from ssm_sense.nn.mamba import Mamba
-from ssm_sense.nn.tally import Tally
 from ssm_sense.nn.temporal import READ_GAIN
 from ssm_sense.state import State
 
@@ -48,34 +47,24 @@ class Episode(nn.Module):
         layers: number of blocks.
         state_size: N.
         pool: of what an event showed, its "peak" or the "attention" of learned queries to it.
-        tallies: K, kinds of things of which a running `Tally` is kept beside the recurrence; 0 keeps none.
     """
 
     def __init__(
-        self,
-        width: int,
-        tokens: int = 4,
-        layers: int = 2,
-        state_size: int = 16,
-        pool: Pooling = "attention",
-        tallies: int = 0,
+        self, width: int, tokens: int = 4, layers: int = 2, state_size: int = 16, pool: Pooling = "attention"
     ) -> None:
         super().__init__()
-        self.width, self.tokens, self.tallies = width, tokens, tallies
+        self.width, self.tokens = width, tokens
         self.pool = pool_of(pool, width, tokens)
         self.blocks = nn.ModuleList(EpisodeBlock(width, state_size) for _ in range(layers))
         self.norm = nn.RMSNorm(width)
         self.gain = nn.Parameter(torch.tensor(READ_GAIN))
-        self.tally = Tally(tokens * width, tallies) if tallies else None
 
     def initial_state(self, streams: int) -> State:
-        """``pool``, the event in progress (`EventPool`), ``i.ssm`` (B, P, E, N) per block, and ``tally`` (B, K)."""
+        """``pool``, the event in progress (`EventPool`), and ``i.ssm`` (B, P, E, N) per block."""
         parts: dict[str, State | Tensor] = {"pool": self.pool.initial_state(streams)}
         for i, block in enumerate(cast(list[EpisodeBlock], self.blocks)):
             flat = block.mix.initial_state(streams * self.tokens)["ssm"]
             parts[f"{i}.ssm"] = flat.unflatten(0, (streams, self.tokens))
-        if self.tally is not None:
-            parts["tally"] = self.gain.new_zeros(streams, self.tallies, dtype=torch.float32)
         return State.join(parts)
 
     def forward(self, u_BTSD: Tensor, boundary_BT: Tensor, state: State, surprise_BT: Tensor | None = None) -> State:
@@ -85,13 +74,14 @@ class Episode(nn.Module):
         """
         pooled, pool = self.pool(u_BTSD, boundary_BT, state.sub("pool"))
         ended = torch.cat([state["pool.last"].unsqueeze(1), pooled[:, :-1]], dim=1)
-        return State.join({"pool": pool, **self._write(ended, boundary_BT.to(pooled.dtype), state)})
+        _, after = self._mix(ended, boundary_BT.to(pooled.dtype), state)
+        return State.join({"pool": pool, **after})
 
     def flush(self, state: State) -> State:
         """A copy of the state into which the event in progress is written as if it ended now."""
         last = state["pool.last"]
-        written = self._write(last.unsqueeze(1), last.new_ones(last.shape[0], 1), state)
-        return State.join({"pool": state.sub("pool"), **written})
+        _, after = self._mix(last.unsqueeze(1), last.new_ones(last.shape[0], 1), state)
+        return State.join({"pool": state.sub("pool"), **after})
 
     def alone(self, state: State) -> State:
         """A copy that remembers no event but the one in progress."""
@@ -115,13 +105,6 @@ class Episode(nn.Module):
         forked = State({k: v.repeat_interleave(probes, dim=0) for k, v in state.items()})
         y, _ = self._mix(x, x.new_zeros(x.shape[:2]), forked)
         return y.view(streams, probes, self.tokens, self.width)
-
-    def _write(self, x_BTPD: Tensor, gate_BT: Tensor, state: State) -> dict[str, Tensor]:
-        """What the recurrences, and the tally, are after events were written where the gate is 1."""
-        y, after = self._mix(x_BTPD, gate_BT, state)
-        if self.tally is not None:
-            after["tally"] = state["tally"] + (self.tally(y).float() * gate_BT.unsqueeze(-1)).sum(1)
-        return after
 
     def _mix(self, x_BTPD: Tensor, gate_BT: Tensor, state: State) -> tuple[Tensor, dict[str, Tensor]]:
         batch, frames, tokens, width = x_BTPD.shape

@@ -21,6 +21,8 @@ class Trace(NamedTuple):
     """Scalar: largest change of the gate in the last rescan (0 where the surprise is exact)."""
     disagreement: Tensor
     """Scalar: boundaries that changed in the last rescan."""
+    inventory: Tensor
+    """(B, T, 4, K): the `Inventory`'s rows after each frame, of no kinds where none is kept."""
 
 
 def join_traces(traces: Sequence[Trace]) -> Trace:
@@ -32,4 +34,5 @@ def join_traces(traces: Sequence[Trace]) -> Trace:
         Decision(*(torch.cat(parts, 1) for parts in zip(*decisions, strict=True))),
         torch.stack([trace.residual for trace in traces]).max(),
         torch.stack([trace.disagreement for trace in traces]).sum(),
+        torch.cat([trace.inventory for trace in traces], 1),
     )

@@ -263,7 +263,7 @@ def model_folder(model: SsmSense, tmp_path: Path) -> Path:
             "policy": {"class_path": "ssm_sense.nn.surprise.SurprisePolicy", "init_args": policy},
             "episode": {
                 "class_path": "ssm_sense.nn.episode.Episode",
-                "init_args": {"width": 16, "tokens": 2, "layers": 2, "tallies": 2},
+                "init_args": {"width": 16, "tokens": 2, "layers": 2},
             },
             "language": {"class_path": "ssm_sense.language.causal_lm.CausalLM", "init_args": {"path": ""}},
             "language_width": 32,
@@ -287,11 +287,26 @@ def test_saved_and_resumed_is_as_if_never_interrupted(video: Path, model_folder:
     assert whole.keys() == rest.keys()
     for name in whole:
         torch.testing.assert_close(rest[name], whole[name], atol=1e-4, rtol=1e-4)
-    first, second = ([{**line, "ms": 0} for line in lines_of(tmp_path / name)] for name in "ab")
+    lines = {name: [{**line, "ms": 0} for line in lines_of(tmp_path / name)] for name in "ab"}
+    first, second = ([line for line in lines[name] if line["type"] != "inventory"] for name in "ab")
     assert len(first) == len(second) == FRAMES + 2
     assert [line["answer"] for line in first[FRAMES:]] == [line["answer"] for line in second[FRAMES:]]
     assert {line["nbytes"] for line in first[:FRAMES]} == {whole.nbytes}
-    assert "(threshold 1.00)" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "(threshold 1.00)" in out
+    assert len(lines["a"]) == FRAMES + 3
+    for line in lines["a"][-1], lines["b"][-1]:
+        chairs = line["things"]["chairs"]
+        assert line["t_s"] == FRAMES - 1
+        assert chairs == pytest.approx(lines["a"][-1]["things"]["chairs"], abs=1e-4)
+        assert 0 < chairs["here"] <= chairs["so_far"]
+        assert 0 < chairs["in_view"] < 1
+    assert f"counted {counted(lines['a'][-1]['things'])}" in out
+
+
+def counted(things: dict[str, dict[str, float]]) -> str:
+    numbers = {name: round(one["so_far"]) for name, one in things.items() if one["so_far"] > 0.5}
+    return ", ".join(f"{name} {numbers[name]}" for name in sorted(numbers, key=lambda n: (-numbers[n], n))) or "nothing"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(video: Path, tmp_path: Path, monkeypatch) -> None:

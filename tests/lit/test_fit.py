@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from ssm_sense.data.world.clips import rendered_clips
+from ssm_sense.data.world.dense import UNKNOWN
+from ssm_sense.data.world.names import CATEGORIES
 from ssm_sense.errors import UserError
 from ssm_sense.folder import load_model, load_session
 from ssm_sense.lit.data import StreamBatches, load_streams
@@ -99,6 +101,36 @@ def test_batches_are_a_function_of_seed_and_number(work: Path) -> None:
         assert kind
 
 
+def test_some_streams_are_told_the_truth_and_some_of_its_numbers_are_made_up(work: Path) -> None:
+    streams = load_streams(work / "videos", work / "features")
+    plain = StreamBatches(streams, 2, 20, 6, 20, seed=1)
+    told = StreamBatches(streams, 2, 20, 6, 20, seed=1, told=0.5, made_up=0.5)
+    made_up = 0
+    for number in range(4):
+        asked, batch = plain.batch(number), told.batch(number)
+        assert asked.told is None
+        assert asked.inventory is not None
+        assert batch.told is not None
+        assert batch.inventory is not None
+        assert torch.equal(batch.inventory, asked.inventory), "what is true stays so"
+        assert (batch.told[1] == UNKNOWN).all()
+        changed = batch.told[0] != batch.inventory[0]
+        for before, after, kind in zip(asked.queries, batch.queries, batch.kinds, strict=True):
+            if after == before:
+                continue
+            made_up += 1
+            assert after.stream == 0
+            row = {"count_so_far": 0, "count_here": 1}[kind]
+            (category,) = (i for i, c in enumerate(CATEGORIES) if f" {c}(s) " in after.prompt)
+            assert int(batch.told[0, after.frame, row, category]) == int(after.answer) < 100
+            changed[after.frame, row, category] = False
+        assert not changed.any()
+    assert 12 < made_up < 36, "about half of four batches' 48 counts of the stream that is told"
+    alone = StreamBatches(streams, 2, 20, 6, 20, seed=1, told=0.5, rank=1, ranks=2).batch(0)
+    assert alone.told is not None
+    assert (alone.told == UNKNOWN).all(), "of two processes the first has the stream that is told"
+
+
 def test_too_few_or_too_short_streams_are_named(work: Path) -> None:
     streams = load_streams(work / "videos", work / "features")
     with pytest.raises(UserError, match="batch_size"):
@@ -111,3 +143,5 @@ def test_too_few_or_too_short_streams_are_named(work: Path) -> None:
         StreamBatches(streams, 2, -3, 3, 4, seed=1)
     with pytest.raises(UserError, match="questions: expected 1 or more, got 0"):
         StreamBatches(streams, 2, 20, 3, 0, seed=1)
+    with pytest.raises(UserError, match=r"made_up: expected a share from 0 to 1, got 1\.5"):
+        StreamBatches(streams, 2, 20, 3, 4, seed=1, told=0.5, made_up=1.5)

@@ -55,7 +55,7 @@ class Counted(nn.Module):
     concepts = ()
 
     def losses(
-        self, latents: Tensor, seconds: Tensor, queries: list[Query], events: Tensor | None, tally: Tensor | None
+        self, latents: Tensor, seconds: Tensor, queries: list[Query], events: Tensor | None, told: Tensor | None
     ) -> dict[str, Tensor]:
         per_query = torch.tensor([float(len(query.prompt)) for query in queries])
         return {"loss": per_query.mean() + 2, "answer": per_query.mean(), "per_query": per_query}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ssm_sense.data.world.names import COUNTABLE
+from ssm_sense.data.world.names import CATEGORIES
 from ssm_sense.errors import UserError
 from ssm_sense.folder import load_model
 from ssm_sense.language.causal_lm import CausalLM
@@ -110,8 +110,8 @@ def test_a_finer_grid_begins_with_what_the_coarser_one_saw(fit: Fit, folder: Pat
     fit(tmp_path / "ours", steps=1)
     begun, _ = load_model(tmp_path / "ours" / "model")
     encoder, head = TemporalEncoder(32, 16, grid=4, layers=2), LFPHead(16, 32)
-    episode = Episode(16, tokens=2, layers=1, pool="peak", tallies=len(COUNTABLE))
-    grown = SsmSense(encoder, head, SurprisePolicy(), episode, CausalLM("nowhere"), 32, concepts=COUNTABLE)
+    episode = Episode(16, tokens=2, layers=1, pool="peak")
+    grown = SsmSense(encoder, head, SurprisePolicy(), episode, CausalLM("nowhere"), 32, concepts=CATEGORIES)
     start_from(grown, tmp_path / "ours" / "model")
     assert isinstance(begun, SsmSense)
     narrow, _ = begun.encoder(coarse, begun.encoder.initial_state(1))
@@ -121,23 +121,23 @@ def test_a_finer_grid_begins_with_what_the_coarser_one_saw(fit: Fit, folder: Pat
 
 
 def test_a_new_part_begins_as_it_was_built(fit: Fit, tmp_path: Path) -> None:
-    without = ["--model.model.init_args.episode.init_args.tallies=0", "--model.model.init_args.concepts=[]"]
-    fit(tmp_path, steps=1, more=without)
+    fit(tmp_path, steps=1, more=["--model.model.init_args.concepts=[]", "--data.told=0"])
     old = tmp_path / "model"
     begun, _ = load_model(old)
     assert isinstance(begun, SsmSense)
-    episode = Episode(16, tokens=2, layers=1, pool="peak", tallies=1)
+    episode = Episode(16, tokens=2, layers=1, pool="peak")
     parts = begun.encoder, begun.head, SurprisePolicy(), episode, CausalLM("nowhere"), 32
     grown = SsmSense(*parts, concepts=("chair",))
-    with pytest.raises(UserError, match=r"episode\.tally\.\S+ is missing"):
+    with pytest.raises(UserError, match=r"inventory\S+ is missing"):
         start_from(grown, old)
     grown = SsmSense(*parts[:4], CausalLM("nowhere"), 32, concepts=("chair",))
-    before = {name: weight.clone() for name, weight in episode.tally.state_dict().items()}
-    start_from(grown, old, ["episode.tally", "tally_words"])
+    assert grown.inventory is not None
+    before = {name: weight.clone() for name, weight in grown.inventory.state_dict().items()}
+    start_from(grown, old, ["inventory", "inventory_words"])
     assert torch.equal(grown.episode.gain, begun.episode.gain)
-    assert all(torch.equal(weight, before[name]) for name, weight in episode.tally.state_dict().items())
-    with pytest.raises(UserError, match="new: expected parts of this model, got 'tallly'"):
-        start_from(SsmSense(*parts[:4], CausalLM("nowhere"), 32, concepts=("chair",)), old, ["tallly"])
+    assert all(torch.equal(weight, before[name]) for name, weight in grown.inventory.state_dict().items())
+    with pytest.raises(UserError, match="new: expected parts of this model, got 'inventroy'"):
+        start_from(SsmSense(*parts[:4], CausalLM("nowhere"), 32, concepts=("chair",)), old, ["inventroy"])
 
 
 def test_other_latents_are_refused(folder: Path) -> None:

@@ -17,7 +17,7 @@ BATCH = StreamBatch(torch.zeros(1, 2, 1, 8), torch.zeros(1, 2).double(), EVENTS,
 class Told(Blind):
     """Takes note of the boundaries that it is told, and loses nothing."""
 
-    def losses(self, latents_BTSV, seconds_BT, queries, events_BT=None, tally_BM2K=None):
+    def losses(self, latents_BTSV, seconds_BT, queries, events_BT=None, told_BT4K=None):
         self.told = events_BT
         return {"loss": torch.zeros(()), "answer": torch.zeros(()), "per_query": torch.zeros(0)}
 

@@ -56,11 +56,18 @@ def dense_truth(truth: Truth) -> np.ndarray:
     return np.concatenate([answers[group.name] for group in GROUPS], axis=1)
 
 
-def tally_truth(truth: Truth) -> np.ndarray:
-    """How many things of each of `CATEGORIES` have counted so far, and how many of those are in this room.
+def inventory_truth(truth: Truth) -> np.ndarray:
+    """Of `CATEGORIES`, the rows of `nn.inventory`: how many counted so far, and of those here; seen here; in view.
 
-    int16 (T, 2, categories) at each of T frames.
+    int16 (T, 4, categories) at each of T frames, `UNKNOWN` where the mixture would not ask.
     """
+    seen = {group.name: np.full((len(truth.frames), group.questions), UNKNOWN, np.int16) for group in GROUPS}
+    _seen(truth, seen)
+    return np.concatenate([_counts(truth), np.stack([seen["seen_here"], seen["visible"]], axis=1)], axis=1)
+
+
+def _counts(truth: Truth) -> np.ndarray:
+    """How many things of each of `CATEGORIES` have counted so far, and how many of those are in this room."""
     times = np.array([frame.t_s for frame in truth.frames])
     rooms = np.array([frame.room for frame in truth.frames])
     counts = np.zeros((len(times), 2, len(CATEGORIES)), np.int16)
@@ -100,7 +107,7 @@ def _seen(truth: Truth, answers: dict[str, np.ndarray]) -> None:
 
 
 def _counted(truth: Truth, answers: dict[str, np.ndarray]) -> None:
-    counts = np.minimum(tally_truth(truth)[..., [CATEGORIES.index(category) for category in COUNTABLE]], MOST)
+    counts = np.minimum(_counts(truth)[..., [CATEGORIES.index(category) for category in COUNTABLE]], MOST)
     answers["count_so_far"][:], answers["count_here"][:] = counts[:, 0], counts[:, 1]
 
 

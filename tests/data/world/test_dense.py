@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from ssm_sense.data.world.dense import GROUPS, MOST, UNKNOWN, dense_truth, tally_truth
+from ssm_sense.data.world.dense import GROUPS, MOST, UNKNOWN, dense_truth, inventory_truth
 from ssm_sense.data.world.mixture import mixture
 from ssm_sense.data.world.names import CATEGORIES, COUNTABLE, NEEDLES, ROOM_KINDS
 from ssm_sense.data.world.truth import Truth
@@ -70,14 +70,16 @@ def test_shapes_and_ranges() -> None:
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_the_tally_is_what_the_truth_counts(seed: int) -> None:
+def test_the_inventory_is_what_the_truth_counts_and_what_was_seen(seed: int) -> None:
     truth, answers = tour(seed)
-    tally = tally_truth(truth)
+    inventory = inventory_truth(truth)
     for frame in (0, 17, len(truth.frames) - 1):
         for place, category in enumerate(CATEGORIES):
             counted = truth.counted(category, truth.frames[frame].t_s)
             here = [thing for thing in counted if thing.room == truth.frames[frame].room]
-            assert list(tally[frame, :, place]) == [len(counted), len(here)]
+            assert list(inventory[frame, :2, place]) == [len(counted), len(here)]
     places = [CATEGORIES.index(category) for category in COUNTABLE]
-    np.testing.assert_array_equal(np.minimum(tally[:, 0, places], MOST), answers["count_so_far"])
-    np.testing.assert_array_equal(np.minimum(tally[:, 1, places], MOST), answers["count_here"])
+    np.testing.assert_array_equal(np.minimum(inventory[:, 0, places], MOST), answers["count_so_far"])
+    np.testing.assert_array_equal(np.minimum(inventory[:, 1, places], MOST), answers["count_here"])
+    np.testing.assert_array_equal(inventory[:, 2], answers["seen_here"])
+    np.testing.assert_array_equal(inventory[:, 3], answers["visible"])

@@ -1,0 +1,76 @@
+"""An inventory in words: of what is known of many kinds, a language model reads what its question is about."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ssm_sense.language.causal_lm import CausalLM
+from ssm_sense.nn.inventory import COUNTS, ROWS
+
+MOST = 99
+"""The highest number that is told apart."""
+_ANSWERS = ("no", "yes")
+_ALIKE, _SHARP = 0.8, 0.05
+"""Cosine from which on a word of the question counts as a concept's, and how sharply."""
+
+
+class InventoryWords(nn.Module):
+    """Four tokens for a question about a thing: how many so far, how many here, was it seen here, is it in view.
+
+    Which of K kinds that is, is looked up by the question's own words, in the language model's embeddings: nothing of
+    it has to be learned, and K may be large, for the language model reads four tokens however many are kept. Counts
+    enter as its own words for numbers, between two of them in proportion, and what is likely between its "no" and its
+    "yes", so that to answer is to copy, and what is wrong with an answer reaches the inventory. A question that names
+    none of the concepts gets tokens that say nothing.
+
+    Args:
+        concepts: K words, such as "lamp".
+        language_width: Q.
+    """
+
+    def __init__(self, concepts: Sequence[str], language_width: int) -> None:
+        super().__init__()
+        self.concepts = tuple(concepts)
+        self.slot = nn.Parameter(torch.randn(len(ROWS), language_width) * 0.02)
+        # Of two numbers, and of two answers, the second is apart from the first from the start: turned round.
+        turned = [torch.eye(language_width) * (-1) ** i for i in range(len(ROWS))]
+        self.said = nn.Parameter(torch.stack(turned))
+
+    def forward(self, inventory_n4K: Tensor, prompts: Sequence[str], language: CausalLM) -> Tensor:
+        """The inventory's `ROWS` (n, 4, K), and a question to each, to tokens (n, 4, Q)."""
+        pieces = self._pieces(language)
+        once = {prompt: self._named(prompt, language, pieces) for prompt in set(prompts)}
+        named = torch.stack([once[prompt] for prompt in prompts]).to(inventory_n4K)
+        named_at_all = named.sum(1, keepdim=True)
+        asked = torch.einsum("njk,nk->nj", inventory_n4K, named) / named_at_all.clamp_min(1e-6)
+        numbers = language.embed_words([str(number) for number in range(MOST + 1)])
+        words = [_between(asked[:, :COUNTS], numbers), _between(asked[:, COUNTS:], language.embed_words(_ANSWERS))]
+        said = torch.einsum("njq,jqp->njp", torch.cat(words, dim=1), self.said)
+        return self.slot + said * named_at_all.unsqueeze(2).to(self.slot.dtype)
+
+    def named(self, prompt: str, language: CausalLM) -> Tensor:
+        """How much a question is about each of the concepts: (K,), at most 1 in sum, and 0 where it names none."""
+        return self._named(prompt, language, self._pieces(language))
+
+    @torch.no_grad()
+    def _pieces(self, language: CausalLM) -> list[Tensor]:
+        """Of each concept's tokens (n, Q) the directions."""
+        return [F.normalize(language.embed_pieces(concept).float(), dim=1) for concept in self.concepts]
+
+    @torch.no_grad()
+    def _named(self, prompt: str, language: CausalLM, pieces: Sequence[Tensor]) -> Tensor:
+        words = F.normalize(language.embed_prompt(prompt)[0].float(), dim=1)
+        scores = torch.stack([(piece @ words.T).amax(1).mean() for piece in pieces])
+        return torch.softmax(scores / _SHARP, 0) * torch.sigmoid((scores.amax() - _ALIKE) / _SHARP)
+
+
+def _between(x: Tensor, words: Tensor) -> Tensor:
+    """x of any shape, from 0 to one less than there are words (n, Q), to what lies so far between two of them."""
+    x = x.clamp(0, len(words) - 1)
+    low = x.detach().floor().clamp_max(len(words) - 2)
+    share = (x - low).unsqueeze(-1).to(words.dtype)
+    # Not by indexing, whose gradient adds up in an order of its own on several threads.
+    below, above = F.embedding(low.long(), words), F.embedding(low.long() + 1, words)
+    return below * (1 - share) + above * share

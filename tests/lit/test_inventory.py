@@ -1,0 +1,69 @@
+"""What training makes of an inventory: a loss where its truth is known, and an error where it can never be."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from ssm_sense.data.world.names import CATEGORIES, COUNTABLE
+from ssm_sense.language.silent import SilentLM
+from ssm_sense.lit.data import StreamBatch
+from ssm_sense.lit.module import StreamModule
+from ssm_sense.memory.blind import Blind
+from ssm_sense.nn.inventory import ROWS
+
+
+class Counting(Blind):
+    """Says that there are two of everything, all of it out of sight, and takes note of what it was told."""
+
+    def losses(self, latents_BTSV, seconds_BT, queries, events_BT=None, told_BT4K=None):
+        self.told = told_BT4K
+        zero, found = torch.zeros(()), torch.zeros(1, 2, len(ROWS), len(self.concepts))
+        found[:, :, :2] = 2.0
+        return {"loss": zero, "answer": zero, "per_query": torch.zeros(0), "inventory": found}
+
+
+def module(concepts: tuple[str, ...], **settings) -> StreamModule:
+    model = Counting(SilentLM(8), language_width=8, vision_width=8)
+    model.concepts = concepts
+    made = StreamModule(model, **settings)
+    made._trainer = SimpleNamespace(world_size=1)
+    return made
+
+
+def batch(**counts: int) -> StreamBatch:
+    true = torch.zeros(1, 2, len(ROWS), len(CATEGORIES), dtype=torch.int16)
+    for category, count in counts.items():
+        true[:, :, :2, CATEGORIES.index(category)] = count
+    return StreamBatch(torch.zeros(1, 2, 1, 8), torch.zeros(1, 2).double(), None, [], [], inventory=true)
+
+
+def test_each_concept_is_held_to_its_own_truth() -> None:
+    made = module(("lamp", "chair"), inventory_weight=3.0)
+    right, _ = made._losses(batch(lamp=2, chair=2, plant=9), None)
+    wrong, _ = made._losses(batch(lamp=2, chair=5), None)
+    assert float(right["inventory"]) < 1e-5
+    assert float(wrong["inventory"]) > 0.1
+    torch.testing.assert_close(wrong["loss"], 3.0 * wrong["inventory"])
+    assert "inventory" not in made._losses(batch(lamp=2)._replace(inventory=None), None)[0], "nobody knows"
+    assert "inventory" not in module(("lamp",))._losses(batch(lamp=2), None)[0], "it weighs nothing"
+
+
+def test_it_is_told_in_training_alone() -> None:
+    made = module(COUNTABLE)
+    told = batch(lamp=7)._replace(told=batch(lamp=7).inventory)
+    made._losses(told, None)
+    assert made.model.told.shape == (1, 2, len(ROWS), len(COUNTABLE))
+    assert made.model.told[0, 0, 0].tolist() == [7 if category == "lamp" else 0 for category in COUNTABLE]
+    made.eval()
+    made._losses(told, None)
+    assert made.model.told is None
+
+
+def test_what_it_could_not_learn_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected some of .*lamp.*, for an inventory_weight above 0; got .*zebra"):
+        module(("lamp", "zebra"), inventory_weight=1.0)
+    assert module(("zebra",)).inventory_weight == 0
+    told = batch()._replace(told=batch().inventory)
+    with pytest.raises(ValueError, match=r"expected chair, .* among them, for a data.told above 0; got \(\)"):
+        module(())._losses(told, None)

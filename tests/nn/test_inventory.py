@@ -1,0 +1,124 @@
+"""An inventory adds what events held, at boundaries only, whatever the cut, and learns what is there and how much."""
+
+import pytest
+import torch
+
+from ssm_sense.nn.inventory import ROWS, Inventory, inventory_loss
+
+KINDS = 5
+
+
+def inventory(kinds: int = KINDS) -> Inventory:
+    torch.manual_seed(0)
+    made = Inventory(vision_width=8, places=4, kinds=kinds, width=16)
+    torch.nn.init.normal_(made.held.weight)
+    return made
+
+
+def events(frames: int, *at: int) -> torch.Tensor:
+    boundary = torch.zeros(1, frames, dtype=torch.bool)
+    boundary[:, list(at)] = True
+    return boundary
+
+
+@torch.no_grad()
+def test_so_far_is_the_sum_over_events_and_all_else_of_the_one_in_progress() -> None:
+    model, x = inventory(), torch.randn(1, 20, 4, 8)
+    rows, after = model(x, events(20, 6, 13), model.initial_state(1))
+    assert rows.shape == (1, 20, len(ROWS), KINDS)
+    parts = [model(part, events(part.shape[1]), model.initial_state(1))[0] for part in x.split([6, 7, 7], 1)]
+    torch.testing.assert_close(torch.cat(parts, 1)[:, :, 1:], rows[:, :, 1:])
+    torch.testing.assert_close(sum(part[:, -1, 1] for part in parts), rows[:, -1, 0])
+    torch.testing.assert_close(model.read(after), rows[:, -1])
+    alone = model.read(model.alone(after))
+    torch.testing.assert_close(alone[:, 0], rows[:, -1, 1])
+    assert torch.equal(alone[:, 1:], rows[:, -1, 1:])
+    assert (rows >= 0).all()
+    assert (rows[:, :, 2:] <= 1).all()
+
+
+@torch.no_grad()
+def test_what_is_seen_again_in_an_event_adds_nothing_and_its_order_does_not_matter() -> None:
+    model, x = inventory(), torch.randn(1, 10, 4, 8)
+    once, _ = model(x, events(10), model.initial_state(1))
+    again, _ = model(torch.cat([x, x.flip(1)], 1), events(20), model.initial_state(1))
+    torch.testing.assert_close(again[:, -1, :3], once[:, -1, :3])
+    torch.testing.assert_close(again[:, -1, 3], once[:, 0, 3], msg="in view is of the newest frame alone")
+
+
+@torch.no_grad()
+def test_before_anything_was_seen_there_is_nothing() -> None:
+    model = inventory()
+    assert not model.read(model.initial_state(3)).any()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("cut", [1, 7, 8, 29])
+def test_cutting_changes_nothing_and_the_state_does_not_grow(cut: int) -> None:
+    model, x, boundary = inventory(), torch.randn(2, 30, 4, 8), torch.rand(2, 30) > 0.7
+    whole, end = model(x, boundary, model.initial_state(2))
+    first, middle = model(x[:, :cut], boundary[:, :cut], model.initial_state(2))
+    second, last = model(x[:, cut:], boundary[:, cut:], middle)
+    torch.testing.assert_close(torch.cat([first, second], 1), whole, atol=1e-5, rtol=1e-5)
+    for name in end:
+        torch.testing.assert_close(last[name], end[name], atol=1e-5, rtol=1e-5)
+    assert middle.nbytes == end.nbytes == model.initial_state(2).nbytes
+
+
+def test_it_learns_what_is_in_view_and_how_much_there_was() -> None:
+    """A frame shows one kind or none, each event up to three; what an event shows twice counts once."""
+    torch.manual_seed(0)
+    model, looks = Inventory(8, 4, kinds=3, width=32), torch.randn(4, 8)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for step in range(201):
+        shown = torch.randint(4, (16, 24))
+        shown[shown == 3] = -1
+        boundary = torch.rand(16, 24) < 0.2
+        boundary[:, 0] = False
+        x = torch.randn(16, 24, 4, 8) * 0.1
+        x[torch.arange(16)[:, None], torch.arange(24), torch.randint(4, (16, 24))] += looks[shown]
+        view = torch.nn.functional.one_hot(shown + 1, 4)[..., 1:]
+        truth = torch.zeros(16, 24, len(ROWS), 3, dtype=torch.int16)
+        here, ended = torch.zeros(16, 3, dtype=torch.int64), torch.zeros(16, 3, dtype=torch.int64)
+        for t in range(24):
+            ended += here * boundary[:, t, None]
+            here = torch.where(boundary[:, t, None], 0, here) | view[:, t]
+            truth[:, t] = torch.stack([ended + here, here, here, view[:, t]], 1)
+        found, _ = model(x, boundary, model.initial_state(16))
+        loss = inventory_loss(found, truth)
+        if step < 200:
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    right = found.round() == truth
+    assert right[:, :, 1:].float().mean() > 0.97
+    assert (found[:, :, 0] - truth[:, :, 0]).abs().mean() < 0.5
+
+
+def rows(so_far: float, view: float = 0.0) -> torch.Tensor:
+    return torch.tensor([[so_far], [0.0], [0.0], [view]])
+
+
+def test_the_loss_of_counts_is_about_relative_and_leaves_out_what_nobody_knows() -> None:
+    little, much = (inventory_loss(rows(n), rows(n - 1)) for n in (2.0, 20.0))
+    assert little > 5 * much
+    assert inventory_loss(rows(7.0), rows(7.0)) < 1e-5
+    assert inventory_loss(rows(9.0), -torch.ones(4, 1)) == 0
+    found = torch.full((4, 2), 0.5, requires_grad=True)
+    true = torch.zeros(4, 2)
+    true[:, 1] = -1
+    inventory_loss(found, true).backward()
+    assert found.grad is not None
+    assert found.grad[:, 0].all()
+    assert not found.grad[:, 1].any()
+
+
+def test_a_missed_yes_costs_more_than_a_false_one_and_certainty_is_not_infinite() -> None:
+    missed, false = inventory_loss(rows(1.0, 0.2), rows(1.0, 1.0)), inventory_loss(rows(1.0, 0.8), rows(1.0, 0.0))
+    torch.testing.assert_close(missed, 5 * false)
+    assert inventory_loss(rows(1.0, 0.0), rows(1.0, 1.0)).isfinite()
+
+
+def test_kinds_there_must_be() -> None:
+    with pytest.raises(ValueError, match="kinds: expected 1 or more, got 0"):
+        Inventory(8, 4, 0)
