@@ -16,7 +16,7 @@ from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.language.connector import Connector
 from ssm_sense.language.inventory_words import InventoryWords
 from ssm_sense.language.query import Query
-from ssm_sense.memory.answering import AnsweringModel
+from ssm_sense.memory.answering import NOTHING, AnsweringModel, Told
 from ssm_sense.memory.recurrent import RecurrentMemory
 from ssm_sense.nn.bank import EventBank
 from ssm_sense.nn.deltanet import DeltaEpisode
@@ -53,6 +53,7 @@ class SsmSense(AnsweringModel):
             has to be solved, for what is surprising does not depend on what was written; the head is trained all the
             same. None closes the loop.
         concepts: K words, such as "lamp": the kinds of things that an `Inventory` is kept of; none keeps none.
+        places_kept: places that the inventory knows again.
     """
 
     places_in: ClassVar[Mapping[str, int]] = {
@@ -79,6 +80,7 @@ class SsmSense(AnsweringModel):
         lfp_weight: float = 0.1,
         source: SurpriseSource | None = None,
         concepts: Sequence[str] = (),
+        places_kept: int = 32,
     ) -> None:
         vision_width = head.down.out_features
         super().__init__(language, language_width, vision_width)
@@ -96,7 +98,8 @@ class SsmSense(AnsweringModel):
         frame_tokens = min(encoder.places, frame_side**2)
         self.pool_connector = Connector(episode.width, language_width, episode.tokens)
         self.concepts = tuple(concepts)
-        self.inventory = Inventory(vision_width, encoder.places, len(concepts)) if concepts else None
+        kinds = len(concepts)
+        self.inventory = Inventory(vision_width, encoder.places, kinds, kept=places_kept) if concepts else None
         self.inventory_words = InventoryWords(concepts, language_width) if concepts else None
         slots = event_probes + (episode_probes + 1) * episode.tokens + frame_tokens
         self.readout_width = language_width * slots
@@ -271,8 +274,7 @@ class SsmSense(AnsweringModel):
         latents_BTSV: Tensor,
         seconds_BT: Tensor,
         queries: Sequence[Query],
-        events_BT: Tensor | None = None,
-        told_BT4K: Tensor | None = None,
+        told: Told = NOTHING,
     ) -> dict[str, Tensor]:
         """Loss of the answers to questions put along the streams, and of the predicted latents.
 
@@ -280,7 +282,8 @@ class SsmSense(AnsweringModel):
             ``loss`` = ``answer`` + λ · (``lfp_squared`` + ``lfp_cosine``), and for the log ``residual`` and
             ``disagreement`` of the fixed point, ``gate`` (mean) and ``events`` (boundaries a frame); ``per_query``
             (n,) is each question's own loss; ``readout`` (B, moments, M·Q) the tokens handed over at each of the
-            moments at which anything is asked; and ``inventory`` (B, T, 4, K).
+            moments at which anything is asked; ``inventory`` (B, T, 4, K); and, where rooms are told, ``places``, the
+            loss of knowing one again.
         """
         frames = latents_BTSV.shape[1]
         asked_at = sorted({query.frame for query in queries})
@@ -289,7 +292,7 @@ class SsmSense(AnsweringModel):
         for start, stop in zip([0, *(f + 1 for f in asked_at)], [*(f + 1 for f in asked_at), frames], strict=True):
             if start == stop:
                 continue
-            events = None if events_BT is None else events_BT[:, start:stop]
+            events = None if told.events_BT is None else told.events_BT[:, start:stop]
             trace, state = self.observe(latents_BTSV[:, start:stop], seconds_BT[:, start:stop], state, events)
             traces.append(trace)
             if stop - 1 in asked_at:
@@ -300,13 +303,17 @@ class SsmSense(AnsweringModel):
         places = torch.tensor([order[q.frame] * streams + q.stream for q in queries], device=read.device)
         moments = torch.tensor([q.stream * frames + q.frame for q in queries], device=read.device)
         prompts = [q.prompt for q in queries]
-        told = trace.inventory
-        if told_BT4K is not None:
-            told = torch.where(told_BT4K < 0, told, told_BT4K.to(told))
-        seen, told = (x.flatten(0, 1).index_select(0, at) for x, at in ((read, places), (told, moments)))
-        seen = self._with_inventory(seen, told, prompts)
+        known = trace.inventory
+        if told.inventory_BT4K is not None:
+            known = torch.where(told.inventory_BT4K < 0, known, told.inventory_BT4K.to(known))
+        seen, known = (x.flatten(0, 1).index_select(0, at) for x, at in ((read, places), (known, moments)))
+        seen = self._with_inventory(seen, known, prompts)
         per_query = self.language.loss(seen, prompts, [q.answer for q in queries])
-        lfp = lfp_loss(trace.predicted[:, :-1], self.scale(latents_BTSV)[:, 1:])
+        x = self.scale(latents_BTSV)
+        lfp = lfp_loss(trace.predicted[:, :-1], x[:, 1:])
+        places_loss = {}
+        if self.inventory is not None and told.rooms_BT is not None:
+            places_loss["places"] = self.inventory.places.loss(x.mean(2), told.rooms_BT)
         if self.training:
             self.policy.follow(trace.surprise[:, 1:].mean(-1))
         answer = per_query.mean()
@@ -322,6 +329,7 @@ class SsmSense(AnsweringModel):
             "per_query": per_query,
             "readout": read.transpose(0, 1).flatten(2),
             "inventory": trace.inventory,
+            **places_loss,
         }
 
     def memory(self) -> RecurrentMemory:

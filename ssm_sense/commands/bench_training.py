@@ -7,6 +7,7 @@ import torch
 
 from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.language.query import Query
+from ssm_sense.memory.answering import Told
 from ssm_sense.model import SsmSense
 from ssm_sense.nn.episode import Episode
 from ssm_sense.nn.lfp import LFPHead
@@ -58,7 +59,7 @@ def training_step(batch: int, frames: int, rounds: int) -> list[Comparison]:
 
     def step() -> None:
         optimizer.zero_grad()
-        model.losses(latents, seconds, queries, events)["loss"].backward()
+        model.losses(latents, seconds, queries, Told(events))["loss"].backward()
         optimizer.step()
 
     def fallback() -> None:

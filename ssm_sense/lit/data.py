@@ -48,6 +48,8 @@ class StreamBatch(NamedTuple):
     """(B, moments, questions) int16: `dense_truth` at each of the frames at which anything is asked, in order."""
     inventory: Tensor | None = None
     """(B, T, 4, categories) int16: `inventory_truth`."""
+    rooms: Tensor | None = None
+    """(B, T) int64: the number of the room that each frame was taken in."""
     told: Tensor | None = None
     """The same for those that are answered from it in training, with numbers made up for some; `UNKNOWN` elsewhere."""
 
@@ -164,6 +166,7 @@ class StreamBatches(IterableDataset[StreamBatch]):
             len(queries) * self.ranks / everyones,
             torch.stack([s.dense[stops] for s in chosen]),
             inventory,
+            torch.stack([rooms(s.truth)[: self.frames] for s in chosen]),
             told,
         )
 
@@ -186,8 +189,13 @@ def share(batch_size: int, rank: int, ranks: int) -> range:
 
 def room_changes(truth: Truth) -> Tensor:
     """(T,) bool: the camera is in another room than at the frame before."""
-    rooms = torch.tensor([frame.room for frame in truth.frames])
-    return torch.cat([torch.zeros(1, dtype=torch.bool), rooms[1:] != rooms[:-1]])
+    numbers = rooms(truth)
+    return torch.cat([torch.zeros(1, dtype=torch.bool), numbers[1:] != numbers[:-1]])
+
+
+def rooms(truth: Truth) -> Tensor:
+    """(T,) int64: the number of the room that the camera is in."""
+    return torch.tensor([frame.room for frame in truth.frames])
 
 
 class TrainingData(L.LightningDataModule, ABC):

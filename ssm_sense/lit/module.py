@@ -17,7 +17,7 @@ from ssm_sense.lit.data import StreamBatch, TrainingData
 from ssm_sense.lit.parts import train_only
 from ssm_sense.lit.ranks import follow_together, shares, totals
 from ssm_sense.lit.start import start_from
-from ssm_sense.memory.answering import AnsweringModel
+from ssm_sense.memory.answering import AnsweringModel, Told
 from ssm_sense.nn.inventory import inventory_loss
 from ssm_sense.nn.reader import LinearReader
 
@@ -153,7 +153,8 @@ class StreamModule(L.LightningModule):
         Processes have equally many frames but not questions, so an answer's share in its own process's mean is
         not yet its share in the whole batch's.
         """
-        losses = self.model.losses(batch.latents, batch.seconds, batch.queries, events, self._told(batch))
+        told = Told(events, self._told(batch), batch.rooms if self.inventory_weight else None)
+        losses = self.model.losses(batch.latents, batch.seconds, batch.queries, told)
         per_query, readout, found = losses.pop("per_query"), losses.pop("readout", None), losses.pop("inventory", None)
         losses["loss"] = losses["loss"] + (batch.weight - 1) * losses["answer"]
         losses["answer"] = batch.weight * losses["answer"]
@@ -165,6 +166,8 @@ class StreamModule(L.LightningModule):
         if self.inventory_weight and self.model.concepts and found is not None and batch.inventory is not None:
             losses["inventory"] = inventory_loss(found, self._of_concepts(batch.inventory))
             losses["loss"] = losses["loss"] + self.inventory_weight * losses["inventory"]
+        if "places" in losses:
+            losses["loss"] = losses["loss"] + self.inventory_weight * losses["places"]
         return losses, per_query
 
     def _told(self, batch: StreamBatch) -> Tensor | None:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -11,6 +11,20 @@ from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.language.query import Query
 from ssm_sense.memory.policy import Policy
 from ssm_sense.nn.lfp import LatentScale
+
+
+class Told(NamedTuple):
+    """What a model is told in training that it has to find by itself. None and negative numbers say nothing."""
+
+    events_BT: Tensor | None = None
+    """bool: true boundaries in place of found ones."""
+    inventory_BT4K: Tensor | None = None
+    """An inventory of the concepts to answer from in place of the model's own; of no use to one that keeps none."""
+    rooms_BT: Tensor | None = None
+    """The number of the room that each frame was taken in, to learn to know one again."""
+
+
+NOTHING = Told()
 
 
 class AnsweringModel(nn.Module, ABC):
@@ -52,17 +66,14 @@ class AnsweringModel(nn.Module, ABC):
         latents_BTSV: Tensor,
         seconds_BT: Tensor,
         queries: Sequence[Query],
-        events_BT: Tensor | None = None,
-        told_BT4K: Tensor | None = None,
+        told: Told = NOTHING,
     ) -> dict[str, Tensor]:
         """Losses over B streams of T frames with questions put along the way.
 
         Args:
             latents_BTSV: vision latents. seconds_BT: float64 times of the frames.
             queries: what is asked of which stream after which frame.
-            events_BT: bool, true boundaries, where they are to be used.
-            told_BT4K: an inventory of the concepts to answer from, where it is not negative, in place of the model's
-                own; of no use to a model that keeps none.
+            told: in training.
 
         Returns:
             ``loss``, the scalar to minimise; ``per_query`` (K,), each question's own loss; scalars for the log;

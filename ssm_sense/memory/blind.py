@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ssm_sense.language.query import Query
-from ssm_sense.memory.answering import AnsweringModel
+from ssm_sense.memory.answering import NOTHING, AnsweringModel, Told
 from ssm_sense.memory.policy import Answer, Observation, answer
 
 
@@ -19,8 +19,7 @@ class Blind(AnsweringModel):
         latents_BTSV: Tensor,
         seconds_BT: Tensor,
         queries: Sequence[Query],
-        events_BT: Tensor | None = None,
-        told_BT4K: Tensor | None = None,
+        told: Told = NOTHING,
     ) -> dict[str, Tensor]:
         """``loss`` of the answers, and ``per_query`` (K,)."""
         nothing = latents_BTSV.new_zeros(len(queries), 0, self.language_width)

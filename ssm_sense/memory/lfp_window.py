@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.language.query import Query
+from ssm_sense.memory.answering import NOTHING, Told
 from ssm_sense.memory.kv_cache import FrameTokens
 from ssm_sense.memory.sliding_window import SlidingWindow
 from ssm_sense.nn.lfp import LFPHead, lfp_loss, surprise
@@ -50,11 +51,10 @@ class LFPWindow(SlidingWindow):
         latents_BTSV: Tensor,
         seconds_BT: Tensor,
         queries: Sequence[Query],
-        events_BT: Tensor | None = None,
-        told_BT4K: Tensor | None = None,
+        told: Told = NOTHING,
     ) -> dict[str, Tensor]:
         """``loss`` = ``answer`` + λ · (``lfp_squared`` + ``lfp_cosine``), and ``per_query`` (K,)."""
-        losses = super().losses(latents_BTSV, seconds_BT, queries, events_BT)
+        losses = super().losses(latents_BTSV, seconds_BT, queries, told)
         lfp = lfp_loss(self.predictions(latents_BTSV)[:, :-1], self.target(latents_BTSV)[:, 1:])
         losses["loss"] = losses["answer"] + self.lfp_weight * (lfp.squared + lfp.cosine)
         return {**losses, "lfp_squared": lfp.squared, "lfp_cosine": lfp.cosine}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from ssm_sense.language.query import Query
+from ssm_sense.memory.answering import NOTHING, Told
 from ssm_sense.model import SsmSense
 from ssm_sense.nn.sources import StatelessLFP
 
@@ -21,12 +22,11 @@ class OwnSource(SsmSense):
         latents_BTSV: Tensor,
         seconds_BT: Tensor,
         queries: Sequence[Query],
-        events_BT: Tensor | None = None,
-        told_BT4K: Tensor | None = None,
+        told: Told = NOTHING,
     ) -> dict[str, Tensor]:
         """As `SsmSense`, and ``source``, what the source's predictions lose."""
         if not isinstance(self.source, StatelessLFP):
             raise TypeError(f"source: expected a predictor that learns, got {type(self.source).__name__}")
-        losses = super().losses(latents_BTSV, seconds_BT, queries, events_BT)
+        losses = super().losses(latents_BTSV, seconds_BT, queries, told)
         own = self.source.losses(self.scale(latents_BTSV))["loss"]
         return {**losses, "loss": losses["loss"] + self.lfp_weight * own, "source": own}

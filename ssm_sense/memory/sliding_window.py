@@ -11,7 +11,7 @@ from ssm_sense.language.along import read_along
 from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.language.connector import Connector
 from ssm_sense.language.query import Query
-from ssm_sense.memory.answering import AnsweringModel
+from ssm_sense.memory.answering import NOTHING, AnsweringModel, Told
 from ssm_sense.memory.kv_cache import answer_from, fork, keys_and_values, opening, place, rotate
 from ssm_sense.memory.policy import Answer, Observation
 from ssm_sense.nn.pool import pool_places
@@ -59,8 +59,7 @@ class SlidingWindow(AnsweringModel):
         latents_BTSV: Tensor,
         seconds_BT: Tensor,
         queries: Sequence[Query],
-        events_BT: Tensor | None = None,
-        told_BT4K: Tensor | None = None,
+        told: Told = NOTHING,
     ) -> dict[str, Tensor]:
         """``loss`` of the answers, ``per_query`` (K,), and ``readout`` (B, moments, Q), the hidden states there."""
         streams, frames = latents_BTSV.shape[:2]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.language.connector import Connector
 from ssm_sense.language.query import Query
-from ssm_sense.memory.answering import AnsweringModel
+from ssm_sense.memory.answering import NOTHING, AnsweringModel, Told
 from ssm_sense.memory.policy import Answer, Observation, answer
 from ssm_sense.nn.mamba import Mamba
 from ssm_sense.nn.pool import pool_places
@@ -95,8 +95,7 @@ class Storm(AnsweringModel):
         latents_BTSV: Tensor,
         seconds_BT: Tensor,
         queries: Sequence[Query],
-        events_BT: Tensor | None = None,
-        told_BT4K: Tensor | None = None,
+        told: Told = NOTHING,
     ) -> dict[str, Tensor]:
         """``loss`` of the answers, and ``per_query`` (K,). Every moment that is asked about is a clip of its own."""
         held = self.held(latents_BTSV)

@@ -1,10 +1,13 @@
 """What of K kinds of things a stream has shown: in view, seen in this event, how many of them, and how many so far."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssm_sense.nn.peak_pool import PeakPool
+from ssm_sense.nn.places import Places
 from ssm_sense.state import State
 
 ROWS = ("so far", "here", "seen here", "in view")
@@ -21,62 +24,124 @@ _EPSILON = 1e-6
 
 
 class Inventory(nn.Module):
-    """K kinds of things, looked for at every place of every frame, and added up over events.
+    """K kinds of things, looked for at every place of every frame, and added up over the places that were seen.
 
-    A frame's latents are read place by place: whether a kind is in view is what all places say together. What an event
-    held is read from the maxima of what all its places showed, in whatever order: a frame seen twice adds nothing.
-    Where an event ends, how many it held is added to a sum that is never reset, exact however many events there were;
-    a room that comes back is counted again. It looks by itself, not through the temporal encoder, whose features tell
-    events apart, and are worse at that when they are also taught to count.
+    A frame's latents are read location by location: whether a kind is in view is what all locations say together. What
+    an event held is read from the maxima of what all its locations showed, in whatever order: a frame seen twice adds
+    nothing. So is what a place held, of all events that were there: a room seen again adds what was not seen of it
+    before (`Places`). There were as many so far as all places held, those included that were forgotten.
+
+    It looks by itself, not through the temporal encoder, whose features tell events apart, and are worse at that when
+    they are also taught to count.
 
     Args:
         vision_width: V of the latents.
-        places: S.
+        locations: S.
         kinds: K.
-        width: features of a place, and of an event.
+        width: features of a location, and of an event.
+        kept: places that are known again.
     """
 
-    def __init__(self, vision_width: int, places: int, kinds: int, width: int = 256) -> None:
+    def __init__(self, vision_width: int, locations: int, kinds: int, width: int = 256, kept: int = 32) -> None:
         super().__init__()
         if kinds < 1:
             raise ValueError(f"kinds: expected 1 or more, got {kinds}")
         self.kinds = kinds
-        self.place = nn.Parameter(torch.zeros(places, vision_width))
+        self.place = nn.Parameter(torch.zeros(locations, vision_width))
         self.look = nn.Linear(vision_width, width)
         self.in_view = nn.Linear(width, kinds)
         self.pool = PeakPool(width, 1)
         self.up = nn.Linear(width, width)
         self.held = nn.Linear(width, kinds)
         self.seen = nn.Linear(width, kinds)
+        self.places = Places(vision_width, width, kinds, kept)
         for quiet in (self.held, self.in_view):
             nn.init.constant_(quiet.bias, _QUIET)
 
     def initial_state(self, streams: int) -> State:
-        """``pool.…``, the event in progress; ``ended`` (B, K), sums; ``now`` (B, 3, K), the other newest rows."""
-        blank = self.place.new_zeros(streams, len(ROWS) - 1, self.kinds, dtype=torch.float32)
-        return State.join({"pool": self.pool.initial_state(streams), "ended": blank[:, 0].clone(), "now": blank})
+        """``peak`` (B, D), ``sums`` (B, V) and ``frames`` (B,) of the event in progress, ``places.…``, and counts.
+
+        Those are ``forgotten`` (B, K), what places held that are kept no more, and ``now`` (B, 4, K), the newest rows.
+        """
+        blank = self.place.new_zeros
+        return State.join(
+            {
+                "peak": self.pool.initial_state(streams)["peak"],
+                "sums": blank(streams, self.place.shape[1]),
+                "frames": blank(streams),
+                "places": self.places.initial_state(streams),
+                "forgotten": blank(streams, self.kinds),
+                "now": blank(streams, len(ROWS), self.kinds),
+            }
+        )
 
     def forward(self, x_BTSV: Tensor, boundary_BT: Tensor, state: State) -> tuple[Tensor, State]:
         """Standardised latents and where events begin, to the `ROWS` after each frame (B, T, 4, K), and the state."""
         h = F.gelu(self.look(x_BTSV + self.place))
         view = torch.sigmoid(self.in_view(h).logsumexp(2))
-        pooled, pool = self.pool(h, boundary_BT, state.sub("pool"))
-        event = F.gelu(self.up(pooled.squeeze(2)))
-        here = F.softplus(self.held(event))
-        now = torch.stack([here, torch.sigmoid(self.seen(event)), view], dim=2).float()
-        before = torch.cat([state["now"][:, :1], now[:, :-1, 0]], dim=1)
-        ended = torch.cat([state["ended"].unsqueeze(1), before * boundary_BT.unsqueeze(-1)], dim=1).cumsum(1)[:, 1:]
-        rows = torch.cat([(ended + now[:, :, 0]).unsqueeze(2), now], dim=2)
-        return rows, State.join({"pool": pool, "ended": ended[:, -1], "now": now[:, -1]})
+        peak = self.pool.peaks(h, boundary_BT, state)
+        sums, frames = self._since(x_BTSV.mean(2), boundary_BT, state)
+        begun = [0, *(t for t in boundary_BT.any(0).nonzero().squeeze(1).tolist() if t), x_BTSV.shape[1]]
+        rows, places, forgotten = [], state.sub("places"), state["forgotten"]
+        last = state["peak"], state["sums"], state["frames"]
+        for start, stop in pairwise(begun):
+            places, forgotten = self._leave(boundary_BT[:, start], *last, places, forgotten)
+            rows.append(self._rows(peak[:, start:stop], sums[:, start:stop], places, forgotten))
+            last = peak[:, stop - 1], sums[:, stop - 1], frames[:, stop - 1]
+        found = torch.cat([torch.cat(rows, dim=1), view.unsqueeze(2)], dim=2)
+        after: dict[str, State | Tensor] = {
+            "peak": last[0],
+            "sums": last[1],
+            "frames": last[2],
+            "places": places,
+            "forgotten": forgotten,
+            "now": found[:, -1],
+        }
+        return found, State.join(after)
+
+    def _since(self, x_BTV: Tensor, boundary_BT: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """Of the event in progress at each of T frames the sum so far, (B, T, V), and the number of frames, (B, T)."""
+        event = boundary_BT.cumsum(1)
+        same = (event.unsqueeze(2) == event.unsqueeze(1)).tril().to(x_BTV.dtype)
+        first = (event == 0).to(x_BTV.dtype)
+        sums = same @ x_BTV + first.unsqueeze(-1) * state["sums"].unsqueeze(1)
+        return sums, same.sum(-1) + first * state["frames"].unsqueeze(1)
+
+    def _leave(
+        self, left_B: Tensor, peak: Tensor, sums: Tensor, frames: Tensor, places: State, forgotten: Tensor
+    ) -> tuple[State, Tensor]:
+        """The places, and what is forgotten, after the events in progress ended where ``left_B``."""
+        at = self.places.recognise(sums.unsqueeze(1), places)
+        whole = self.places.merge(peak.unsqueeze(1), at, places)
+        held, _ = self._hold(whole)
+        left = (left_B & (frames > 0)).to(peak.dtype)
+        gone, after = self.places.leave(left, at[:, 0], whole[:, 0], sums, frames, held[:, 0], places)
+        return after, forgotten + gone
+
+    def _rows(self, peak_BTD: Tensor, sums_BTV: Tensor, places: State, forgotten: Tensor) -> Tensor:
+        """All `ROWS` but the last, (B, T, 3, K)."""
+        at = self.places.recognise(sums_BTV, places)
+        here, seen = self._hold(self.places.merge(peak_BTD, at, places))
+        elsewhere = (forgotten + places["held"].sum(1)).unsqueeze(1) - at @ places["held"]
+        return torch.stack([elsewhere + here, here, seen], dim=2)
+
+    def _hold(self, peak: Tensor) -> tuple[Tensor, Tensor]:
+        """How many of each kind, and how likely any: (..., K) each."""
+        event = F.gelu(self.up(self.pool.norm(peak)))
+        return F.softplus(self.held(event)), torch.sigmoid(self.seen(event))
 
     def read(self, state: State) -> Tensor:
         """The `ROWS` after the newest frame: (B, 4, K)."""
-        now = state["now"]
-        return torch.cat([(state["ended"] + now[:, 0]).unsqueeze(1), now], dim=1)
+        return state["now"]
 
     def alone(self, state: State) -> State:
         """A copy that remembers no event but the one in progress."""
-        return state.replace(ended=torch.zeros_like(state["ended"]))
+        blank = self.initial_state(len(state["now"]))
+        rows = self._rows(
+            state["peak"].unsqueeze(1), state["sums"].unsqueeze(1), blank.sub("places"), blank["forgotten"]
+        )
+        now = torch.cat([rows[:, 0], state["now"][:, -1:]], dim=1)
+        return blank.replace(**{name: state[name] for name in ("peak", "sums", "frames")}, now=now)
 
 
 def inventory_loss(found: Tensor, true: Tensor) -> Tensor:

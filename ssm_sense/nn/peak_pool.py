@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ssm_sense.state import State
 
-_NOTHING = -1e4
+NOTHING = -1e4
 """The peak of an event of no frames; finite, so that a norm of it is."""
 
 
@@ -32,20 +32,24 @@ class PeakPool(nn.Module):
     def initial_state(self, streams: int) -> State:
         """``peak`` (B, P·D), and ``last`` (B, P, D), the newest result."""
         blank = self.value.weight.new_zeros(streams, self.tokens, self.width)
-        return State({"peak": blank.flatten(1) + _NOTHING, "last": blank})
+        return State({"peak": blank.flatten(1) + NOTHING, "last": blank})
 
     def forward(self, u_BTSD: Tensor, boundary_BT: Tensor, state: State) -> tuple[Tensor, State]:
         """What the event in progress has shown up to each of T frames, (B, T, P, D), and the state after the last."""
+        peak = self.peaks(u_BTSD, boundary_BT, state)
+        pooled = self.norm(peak).unflatten(-1, (self.tokens, self.width))
+        return pooled, State({"peak": peak[:, -1], "last": pooled[:, -1]})
+
+    def peaks(self, u_BTSD: Tensor, boundary_BT: Tensor, state: State) -> Tensor:
+        """The same before the norm, (B, T, P·D)."""
         shown = self.value(u_BTSD).amax(2)
         event = boundary_BT.cumsum(1)
         reach = 1
         while reach < shown.shape[1]:
             # Each frame has the maximum of the `reach` frames up to it, and takes that of as many before them.
             same = (event[:, reach:] == event[:, :-reach]).unsqueeze(-1)
-            earlier = torch.where(same, shown[:, :-reach], _NOTHING)
+            earlier = torch.where(same, shown[:, :-reach], NOTHING)
             shown = torch.cat([shown[:, :reach], torch.maximum(shown[:, reach:], earlier)], dim=1)
             reach *= 2
-        before = torch.where((event == 0).unsqueeze(-1), state["peak"].unsqueeze(1), _NOTHING)
-        peak = torch.maximum(shown, before)
-        pooled = self.norm(peak).unflatten(-1, (self.tokens, self.width))
-        return pooled, State({"peak": peak[:, -1], "last": pooled[:, -1]})
+        before = torch.where((event == 0).unsqueeze(-1), state["peak"].unsqueeze(1), NOTHING)
+        return torch.maximum(shown, before)

@@ -9,6 +9,7 @@ from ssm_sense.data.world.names import CATEGORIES, COUNTABLE
 from ssm_sense.language.silent import SilentLM
 from ssm_sense.lit.data import StreamBatch
 from ssm_sense.lit.module import StreamModule
+from ssm_sense.memory.answering import NOTHING
 from ssm_sense.memory.blind import Blind
 from ssm_sense.nn.inventory import ROWS
 
@@ -16,8 +17,8 @@ from ssm_sense.nn.inventory import ROWS
 class Counting(Blind):
     """Says that there are two of everything, all of it out of sight, and takes note of what it was told."""
 
-    def losses(self, latents_BTSV, seconds_BT, queries, events_BT=None, told_BT4K=None):
-        self.told = told_BT4K
+    def losses(self, latents_BTSV, seconds_BT, queries, told=NOTHING):
+        self.told = told.inventory_BT4K
         zero, found = torch.zeros(()), torch.zeros(1, 2, len(ROWS), len(self.concepts))
         found[:, :, :2] = 2.0
         return {"loss": zero, "answer": zero, "per_query": torch.zeros(0), "inventory": found}

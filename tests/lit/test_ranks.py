@@ -20,6 +20,7 @@ from ssm_sense.language.query import Query
 from ssm_sense.lit.data import StreamBatches, load_streams, share
 from ssm_sense.lit.module import StreamModule
 from ssm_sense.lit.ranks import totals
+from ssm_sense.memory.answering import Told
 
 
 def test_two_processes_give_the_losses_and_the_weights_of_one(
@@ -54,9 +55,7 @@ class Counted(nn.Module):
 
     concepts = ()
 
-    def losses(
-        self, latents: Tensor, seconds: Tensor, queries: list[Query], events: Tensor | None, told: Tensor | None
-    ) -> dict[str, Tensor]:
+    def losses(self, latents: Tensor, seconds: Tensor, queries: list[Query], told: Told) -> dict[str, Tensor]:
         per_query = torch.tensor([float(len(query.prompt)) for query in queries])
         return {"loss": per_query.mean() + 2, "answer": per_query.mean(), "per_query": per_query}
 

@@ -1,4 +1,4 @@
-"""An inventory adds what events held, at boundaries only, whatever the cut, and learns what is there and how much."""
+"""An inventory adds what places held, whatever the cut, and nothing twice; it learns what is there and how much."""
 
 import pytest
 import torch
@@ -8,10 +8,18 @@ from ssm_sense.nn.inventory import ROWS, Inventory, inventory_loss
 KINDS = 5
 
 
-def inventory(kinds: int = KINDS) -> Inventory:
+def inventory(kinds: int = KINDS, kept: int = 8) -> Inventory:
     torch.manual_seed(0)
-    made = Inventory(vision_width=8, places=4, kinds=kinds, width=16)
+    made = Inventory(vision_width=8, locations=4, kinds=kinds, width=16, kept=kept)
     torch.nn.init.normal_(made.held.weight)
+    return made
+
+
+def knowing(kept: int = 8) -> Inventory:
+    """One that takes two events for the same place if their latents point the same way."""
+    made = inventory(kept=kept)
+    torch.nn.init.normal_(made.places.down.weight)
+    torch.nn.init.constant_(made.places.bias, -0.8)
     return made
 
 
@@ -32,7 +40,7 @@ def test_so_far_is_the_sum_over_events_and_all_else_of_the_one_in_progress() -> 
     torch.testing.assert_close(model.read(after), rows[:, -1])
     alone = model.read(model.alone(after))
     torch.testing.assert_close(alone[:, 0], rows[:, -1, 1])
-    assert torch.equal(alone[:, 1:], rows[:, -1, 1:])
+    torch.testing.assert_close(alone[:, 1:], rows[:, -1, 1:])
     assert (rows >= 0).all()
     assert (rows[:, :, 2:] <= 1).all()
 
@@ -53,9 +61,51 @@ def test_before_anything_was_seen_there_is_nothing() -> None:
 
 
 @torch.no_grad()
+def test_a_place_that_comes_back_adds_only_what_was_not_seen_of_it() -> None:
+    model = knowing()
+    rooms = torch.randn(3, 1, 1, 8) * 3
+    walk = torch.tensor([0, 1, 2, 0, 1, 1, 2])
+    x = (rooms[walk] + torch.randn(7, 5, 4, 8) * 0.1).flatten(0, 1).unsqueeze(0)
+    rows, after = model(x, events(35, 5, 10, 15, 20, 25, 30), model.initial_state(1))
+    visits = [model(part, events(5), model.initial_state(1)) for part in x.split(5, 1)]
+    unions = [[state["peak"] for at, (_, state) in zip(walk, visits, strict=True) if at == room] for room in range(3)]
+    held = [model._hold(torch.stack(union).amax(0))[0] for union in unions]
+    torch.testing.assert_close(rows[:, -1, 0], sum(held))
+    torch.testing.assert_close(rows[:, -1, 1], held[2], msg="here is the place, with all that was seen of it")
+    twice = sum(found[:, -1, 1] for found, _ in visits)
+    assert (rows[:, -1, 0] < twice).all()
+    assert (after["places.frames"] > 0).sum() == 3, "the event in progress is not among them, but its place is"
+    stranger = inventory()
+    torch.testing.assert_close(stranger(x, events(35, *range(5, 35, 5)), stranger.initial_state(1))[0][:, -1, 0], twice)
+
+
+@torch.no_grad()
+def test_what_a_forgotten_place_held_stays_counted() -> None:
+    model, many = knowing(kept=2), knowing(kept=16)
+    x = (torch.randn(9, 1, 1, 8) * 3).expand(9, 4, 4, 8).flatten(0, 1).unsqueeze(0)
+    boundary = events(36, *range(4, 36, 4))
+    (few_rows, few), (all_rows, after) = (one(x, boundary, one.initial_state(1)) for one in (model, many))
+    assert (after["places.frames"] > 0).sum() == 8
+    torch.testing.assert_close(few_rows, all_rows)
+    assert few["forgotten"].sum() > 0
+    assert not after["forgotten"].any()
+    assert few.nbytes == model.initial_state(1).nbytes < after.nbytes
+
+
+@torch.no_grad()
+def test_the_place_left_longest_ago_is_forgotten_first() -> None:
+    model = knowing(kept=2)
+    x = (torch.randn(3, 1, 1, 8) * 3)[[0, 1, 0, 2, 0]].expand(5, 4, 4, 8).flatten(0, 1).unsqueeze(0)
+    _, after = model(x, events(20, 4, 8, 12, 16), model.initial_state(1))
+    kept = {round(float(n)) for n in after["places.frames"][0]}
+    assert kept == {8, 4}, "place 0, twice as long, and place 2: 1 was older than 0's second visit"
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("cut", [1, 7, 8, 29])
 def test_cutting_changes_nothing_and_the_state_does_not_grow(cut: int) -> None:
-    model, x, boundary = inventory(), torch.randn(2, 30, 4, 8), torch.rand(2, 30) > 0.7
+    model, boundary = knowing(kept=3), torch.rand(2, 30) > 0.7
+    x = torch.randn(2, 5, 1, 8).repeat_interleave(6, 1) * 3 + torch.randn(2, 30, 4, 8) * 0.3
     whole, end = model(x, boundary, model.initial_state(2))
     first, middle = model(x[:, :cut], boundary[:, :cut], model.initial_state(2))
     second, last = model(x[:, cut:], boundary[:, cut:], middle)
@@ -68,7 +118,7 @@ def test_cutting_changes_nothing_and_the_state_does_not_grow(cut: int) -> None:
 def test_it_learns_what_is_in_view_and_how_much_there_was() -> None:
     """A frame shows one kind or none, each event up to three; what an event shows twice counts once."""
     torch.manual_seed(0)
-    model, looks = Inventory(8, 4, kinds=3, width=32), torch.randn(4, 8)
+    model, looks = Inventory(8, 4, kinds=3, width=32, kept=4), torch.randn(4, 8)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for step in range(201):
         shown = torch.randint(4, (16, 24))
