@@ -65,7 +65,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--steps",
         type=int,
-        default=150,
+        default=100,
         help="training steps of each model, twice for the blind one; default: %(default)s",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the rendered houses; default: %(default)s")

@@ -22,7 +22,7 @@ class Held(NamedTuple):
 
     so_far: float
     here: float
-    """In the event in progress, as the next."""
+    """At this place, as the next."""
     seen_here: float
     in_view: float
 

@@ -1,4 +1,4 @@
-"""What of K kinds of things a stream has shown: in view, seen in this event, how many of them, and how many so far."""
+"""What of K kinds of things a stream has shown: in view, seen at this place, how many of them, and how many so far."""
 
 from itertools import pairwise
 
@@ -11,11 +11,11 @@ from ssm_sense.nn.places import Places
 from ssm_sense.state import State
 
 ROWS = ("so far", "here", "seen here", "in view")
-"""What is kept of each kind: two counts, and how likely it was seen in the event in progress, and is in view now."""
+"""What is kept of each kind: two counts, and how likely it was seen at this place, and is in view now."""
 COUNTS = 2
 """The first rows are counts, the others probabilities."""
 _QUIET = -3.0
-"""Bias under which an event holds, and a place shows, about .05 of everything before anything is learned."""
+"""Bias under which an event holds, and a location shows, about .05 of everything before anything is learned."""
 _YES = 5.0
 """Weight of a yes beside a no: of forty kinds few are in view, but it is asked of those as often as of others."""
 _COUNT = 4.0
@@ -24,7 +24,7 @@ _EPSILON = 1e-6
 
 
 class Inventory(nn.Module):
-    """K kinds of things, looked for at every place of every frame, and added up over the places that were seen.
+    """K kinds of things, looked for at every location of every frame, and added up over the places that were seen.
 
     A frame's latents are read location by location: whether a kind is in view is what all locations say together. What
     an event held is read from the maxima of what all its locations showed, in whatever order: a frame seen twice adds
@@ -81,11 +81,12 @@ class Inventory(nn.Module):
         view = torch.sigmoid(self.in_view(h).logsumexp(2))
         peak = self.pool.peaks(h, boundary_BT, state)
         sums, frames = self._since(x_BTSV.mean(2), boundary_BT, state)
-        begun = [0, *(t for t in boundary_BT.any(0).nonzero().squeeze(1).tolist() if t), x_BTSV.shape[1]]
+        begun = boundary_BT.any(0).nonzero().squeeze(1).tolist()
         rows, places, forgotten = [], state.sub("places"), state["forgotten"]
         last = state["peak"], state["sums"], state["frames"]
-        for start, stop in pairwise(begun):
-            places, forgotten = self._leave(boundary_BT[:, start], *last, places, forgotten)
+        for start, stop in pairwise(sorted({0, *begun, x_BTSV.shape[1]})):
+            if start in begun:
+                places, forgotten = self._leave(boundary_BT[:, start], *last, places, forgotten)
             rows.append(self._rows(peak[:, start:stop], sums[:, start:stop], places, forgotten))
             last = peak[:, stop - 1], sums[:, stop - 1], frames[:, stop - 1]
         found = torch.cat([torch.cat(rows, dim=1), view.unsqueeze(2)], dim=2)
