@@ -237,8 +237,7 @@ class SsmSense(AnsweringModel):
         R tokens of the episode (with the event in progress flushed into a copy), what was read from the state of the
         event in progress and what it would be written as, and the newest frame.
         """
-        flushed = self.episode.flush(state.sub("episode"))
-        episode = self.episode.read(flushed, self.episode_probes)
+        episode = self.episode.read(self.episode.flush(state.sub("episode")), self.episode_probes)
         event = self.encoder.read(state.sub("event"), self.event_probes)
         return torch.cat(
             [

@@ -51,7 +51,7 @@ class StreamBatch(NamedTuple):
     rooms: Tensor | None = None
     """(B, T) int64: the number of the room that each frame was taken in."""
     told: Tensor | None = None
-    """The same for those that are answered from it in training, with numbers made up for some; `UNKNOWN` elsewhere."""
+    """The inventory of streams that are answered from it in training, some numbers made up; `UNKNOWN` of others."""
 
 
 @dataclass(frozen=True)
