@@ -7,13 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssm_sense.language.causal_lm import CausalLM
+from ssm_sense.language.lookup import Lookup
+from ssm_sense.language.numbers import NUMBERS
 from ssm_sense.nn.inventory import COUNTS, ROWS
 
-MOST = 99
-"""The highest number that is told apart."""
-_ANSWERS = ("no", "yes")
-_ALIKE, _SHARP = 0.8, 0.05
-"""Cosine from which on a word of the question counts as a concept's, and how sharply."""
+ANSWERS = ("no", "yes")
 
 
 class InventoryWords(nn.Module):
@@ -40,33 +38,18 @@ class InventoryWords(nn.Module):
 
     def forward(self, inventory_n4K: Tensor, prompts: Sequence[str], language: CausalLM) -> Tensor:
         """The inventory's `ROWS` (n, 4, K), and a question to each, to tokens (n, 4, Q)."""
-        pieces = self._pieces(language)
-        once = {prompt: self._named(prompt, language, pieces) for prompt in set(prompts)}
+        concepts = Lookup(self.concepts, language)
+        once = {prompt: concepts.one(prompt) for prompt in set(prompts)}
         named = torch.stack([once[prompt] for prompt in prompts]).to(inventory_n4K)
         named_at_all = named.sum(1, keepdim=True)
         asked = torch.einsum("njk,nk->nj", inventory_n4K, named) / named_at_all.clamp_min(1e-6)
-        numbers = language.embed_words([str(number) for number in range(MOST + 1)])
-        words = [_between(asked[:, :COUNTS], numbers), _between(asked[:, COUNTS:], language.embed_words(_ANSWERS))]
+        numbers = language.embed_words(NUMBERS)
+        words = [between(asked[:, :COUNTS], numbers), between(asked[:, COUNTS:], language.embed_words(ANSWERS))]
         said = torch.einsum("njq,jqp->njp", torch.cat(words, dim=1), self.said)
         return self.slot + said * named_at_all.unsqueeze(2).to(self.slot.dtype)
 
-    def named(self, prompt: str, language: CausalLM) -> Tensor:
-        """How much a question is about each of the concepts: (K,), at most 1 in sum, and 0 where it names none."""
-        return self._named(prompt, language, self._pieces(language))
 
-    @torch.no_grad()
-    def _pieces(self, language: CausalLM) -> list[Tensor]:
-        """Of each concept's tokens (n, Q) the directions."""
-        return [F.normalize(language.embed_pieces(concept).float(), dim=1) for concept in self.concepts]
-
-    @torch.no_grad()
-    def _named(self, prompt: str, language: CausalLM, pieces: Sequence[Tensor]) -> Tensor:
-        words = F.normalize(language.embed_prompt(prompt)[0].float(), dim=1)
-        scores = torch.stack([(piece @ words.T).amax(1).mean() for piece in pieces])
-        return torch.softmax(scores / _SHARP, 0) * torch.sigmoid((scores.amax() - _ALIKE) / _SHARP)
-
-
-def _between(x: Tensor, words: Tensor) -> Tensor:
+def between(x: Tensor, words: Tensor) -> Tensor:
     """x of any shape, from 0 to one less than there are words (n, Q), to what lies so far between two of them."""
     x = x.clamp(0, len(words) - 1)
     low = x.detach().floor().clamp_max(len(words) - 2)

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from ssm_sense.language import inventory_words
-from ssm_sense.language.inventory_words import MOST, InventoryWords
+from ssm_sense.language.inventory_words import InventoryWords
+from ssm_sense.language.lookup import Lookup
+from ssm_sense.language.numbers import MOST
 
 CONCEPTS = ("chair", "kitchen", "red bathroom")
 ANSWERS = ("user", "beds")
@@ -13,7 +15,7 @@ ANSWERS = ("user", "beds")
 @pytest.fixture
 def words(monkeypatch):
     """It says no and yes by words that the tests' language models know."""
-    monkeypatch.setattr(inventory_words, "_ANSWERS", ANSWERS)
+    monkeypatch.setattr(inventory_words, "ANSWERS", ANSWERS)
     torch.manual_seed(0)
     return InventoryWords(CONCEPTS, 32)
 
@@ -22,14 +24,14 @@ def words(monkeypatch):
     ("prompt", "about"), [("how many kitchen are there", 1), ("how many chair", 0), ("how many red bathroom", 2)]
 )
 def test_the_question_says_which(words, language, prompt, about):
-    named = words.named(prompt, language)
+    named = Lookup(CONCEPTS, language).one(prompt)
     assert int(named.argmax()) == about
     assert named[about] > 0.8
 
 
 def test_a_question_that_names_none_is_told_nothing(words, language):
     inventory = torch.tensor([[[3.0, 1.0, 7.0], [1.0, 0.0, 2.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]])
-    assert words.named("which holds", language).sum() < 0.1
+    assert Lookup(CONCEPTS, language).one("which holds").sum() < 0.1
     said = words(inventory, ["which holds"], language) - words.slot
     heard = words(inventory, ["how many kitchen"], language) - words.slot
     assert said.norm() < 0.2 * heard.norm()
@@ -41,7 +43,7 @@ def test_counts_are_words_and_what_lies_between_and_likelihoods_lie_between_no_a
         inventory = torch.tensor([count, count, likely, likely]).view(1, 4, 1).expand(1, 4, 3)
         return (words(inventory, ["how many kitchen"], language) - words.slot)[0]
 
-    share = words.named("how many kitchen", language).sum()
+    share = Lookup(CONCEPTS, language).one("how many kitchen").sum()
     number, no, yes = (language.embed_words([word])[0] for word in ("4", *ANSWERS))
     torch.testing.assert_close(said(4.0)[0], share * number, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(said(4.0)[1], -said(4.0)[0])
