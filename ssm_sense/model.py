@@ -3,7 +3,8 @@
 latents ─► temporal encoder (event state) ─► episode (events so far) ─► tokens ─► LLM ─► answer
    │             │             ▲                                           ▲
    │             └─► LFP head ─┘ surprise: gate, reset                     │
-   └─► inventory (what was seen, and how many of each) ────────────────────┘
+   ├─► inventory (what was seen, and how many of each) ────────────────────┤
+   └─► sightings (what was seen beside what, and when) ────────────────────┘
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,14 +17,17 @@ from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.language.connector import Connector
 from ssm_sense.language.inventory_words import InventoryWords
 from ssm_sense.language.query import Query
+from ssm_sense.language.sightings_words import SightingsWords
 from ssm_sense.memory.answering import NOTHING, AnsweringModel, Told
 from ssm_sense.memory.recurrent import RecurrentMemory
 from ssm_sense.nn.bank import EventBank
+from ssm_sense.nn.closed_loop import ClosedLoop
 from ssm_sense.nn.deltanet import DeltaEpisode
 from ssm_sense.nn.episode import Episode
 from ssm_sense.nn.inventory import ROWS, Inventory
-from ssm_sense.nn.lfp import LFPHead, lfp_loss, surprise
+from ssm_sense.nn.lfp import LFPHead, lfp_loss
 from ssm_sense.nn.pool import pool_places
+from ssm_sense.nn.sightings import Sightings
 from ssm_sense.nn.sources import SurpriseSource
 from ssm_sense.nn.surprise import SurprisePolicy
 from ssm_sense.nn.temporal import TemporalEncoder
@@ -54,6 +58,10 @@ class SsmSense(AnsweringModel):
             same. None closes the loop.
         concepts: K words, such as "lamp": the kinds of things that an `Inventory` is kept of; none keeps none.
         places_kept: places that the inventory knows again.
+        sought: X words, such as "snowman": things of which `Sightings` hold beside which of the concepts they were
+            seen, and when; none holds none.
+
+    Raises ValueError for things that are sought without concepts to be beside.
     """
 
     places_in: ClassVar[Mapping[str, int]] = {
@@ -61,6 +69,7 @@ class SsmSense(AnsweringModel):
         "event_probes": 1,
         "frame_connector.slot": 0,
         "inventory.place": 0,
+        "sightings.place": 0,
     }
 
     def __init__(
@@ -81,7 +90,10 @@ class SsmSense(AnsweringModel):
         source: SurpriseSource | None = None,
         concepts: Sequence[str] = (),
         places_kept: int = 32,
+        sought: Sequence[str] = (),
     ) -> None:
+        if sought and not concepts:
+            raise ValueError(f"sought: expected none without concepts to be beside, got {', '.join(sought)}")
         vision_width = head.down.out_features
         super().__init__(language, language_width, vision_width)
         self.encoder, self.head, self.policy, self.episode = encoder, head, policy, episode
@@ -97,10 +109,12 @@ class SsmSense(AnsweringModel):
         self.frame_connector = Connector(vision_width, language_width, encoder.places)
         frame_tokens = min(encoder.places, frame_side**2)
         self.pool_connector = Connector(episode.width, language_width, episode.tokens)
-        self.concepts = tuple(concepts)
+        self.concepts, self.sought = tuple(concepts), tuple(sought)
         kinds = len(concepts)
         self.inventory = Inventory(vision_width, encoder.places, kinds, kept=places_kept) if concepts else None
         self.inventory_words = InventoryWords(concepts, language_width) if concepts else None
+        self.sightings = Sightings(vision_width, encoder.places, len(sought), kinds) if sought else None
+        self.sightings_words = SightingsWords(sought, concepts, language_width) if sought else None
         slots = event_probes + (episode_probes + 1) * episode.tokens + frame_tokens
         self.readout_width = language_width * slots
 
@@ -114,6 +128,7 @@ class SsmSense(AnsweringModel):
                 "policy": self.policy.initial_state(streams),
                 "source": State({}) if self.source is None else self.source.initial_state(streams),
                 "inventory": State({}) if self.inventory is None else self.inventory.initial_state(streams),
+                "sightings": State({}) if self.sightings is None else self.sightings.initial_state(streams),
                 "predicted": blank,
                 "latest": blank,
             }
@@ -155,6 +170,7 @@ class SsmSense(AnsweringModel):
                 "policy": policy_state,
                 "source": source_state,
                 "inventory": inventory_state,
+                "sightings": self._sight(x, seconds, state.sub("sightings")),
                 "predicted": predicted[:, -1],
                 "latest": x[:, -1],
             }
@@ -166,70 +182,19 @@ class SsmSense(AnsweringModel):
             return x.new_zeros(*x.shape[:2], len(ROWS), 0), State({})
         return self.inventory(x, boundary_BT, state.sub("inventory"))
 
+    def _sight(self, x: Tensor, seconds: Tensor, state: State) -> State:
+        return state if self.sightings is None else self.sightings(x, seconds, state)
+
     @torch.no_grad()
     def _surprises(
         self, x: Tensor, seconds: Tensor, state: State, events: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, State]:
         """The surprise of every frame of a window, what the closed loop left open, and the state of another source."""
         if self.source is None:
-            return *self._solve(x, seconds, state, events), State({})
+            loop = ClosedLoop(self.encoder, self.head, self.policy, self.rescans, self.tolerance)
+            return *loop.solve(x, seconds, state, events), State({})
         wrong, source_state = self.source(x, state.sub("source"))
         return wrong, x.new_zeros(()), x.new_zeros(()), source_state
-
-    def _solve(self, x: Tensor, seconds: Tensor, state: State, events: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """The surprise of every frame of a window, by rescanning until the gates that it sets reproduce it.
-
-        The gate at t depends on the prediction made at t−1 only, so n rescans make the first n + 1 frames exact and
-        a window of one frame needs none.
-        """
-        state = state.detach()
-        policy_state, event_state = state.sub("policy"), state.sub("event")
-        first = self._surprise(state["predicted"].unsqueeze(1), x[:, :1], policy_state)
-        zero = x.new_zeros(())
-        if x.shape[1] == 1:
-            return first, zero, zero
-        if self.rescans == 0:
-            return self._solve_in_order(x, seconds, events, state), zero, zero
-        gate: Tensor | None = None
-        keep: Tensor | None = None
-        boundary = torch.zeros_like(seconds, dtype=torch.bool)
-        change = moved = x.new_full((x.shape[0],), torch.inf)
-        wrong = first
-        for _ in range(min(self.rescans, x.shape[1])):
-            u, _ = self.encoder(x[:, :-1], event_state, *(None if g is None else g[:, :-1] for g in (gate, keep)))
-            wrong = torch.cat([first, surprise(self.head(u), x[:, 1:])], dim=1)
-            decision, _ = self.policy(wrong, seconds, policy_state, events)
-            previous = torch.ones_like(decision.gate) if gate is None else gate
-            change = (decision.gate - previous).abs().amax((1, 2))
-            moved = (decision.boundary != boundary).sum(1).to(change.dtype)
-            gate, keep, boundary = decision
-            if bool(((change <= self.tolerance) & (moved == 0)).all()):
-                break
-        unsettled = torch.nonzero((change > self.tolerance) | (moved > 0)).squeeze(1)
-        if len(unsettled):
-            true = None if events is None else events[unsettled]
-            exact = self._solve_in_order(x[unsettled], seconds[unsettled], true, state.select(unsettled))
-            wrong = wrong.index_copy(0, unsettled, exact)
-        return wrong, change.max(), moved.sum()
-
-    def _solve_in_order(self, x: Tensor, seconds: Tensor, events: Tensor | None, state: State) -> Tensor:
-        """The same by the exact sequential form, frame by frame."""
-        event_state, policy_state, predicted = state.sub("event"), state.sub("policy"), state["predicted"]
-        found = []
-        for t in range(x.shape[1]):
-            now = slice(t, t + 1)
-            wrong = self._surprise(predicted.unsqueeze(1), x[:, now], policy_state)
-            true = None if events is None else events[:, now]
-            decision, policy_state = self.policy(wrong, seconds[:, now], policy_state, true)
-            u, event_state = self.encoder(x[:, now], event_state, decision.gate, decision.keep)
-            predicted = self.head(u[:, 0])
-            found.append(wrong)
-        return torch.cat(found, dim=1)
-
-    def _surprise(self, predicted: Tensor, actual: Tensor, policy_state: State) -> Tensor:
-        """Surprise of single frames (B, 1, S), 1 by definition where the stream has only begun."""
-        wrong = surprise(predicted, actual)
-        return torch.where(policy_state["started"][:, None, None], wrong, 1.0)
 
     def tokens(self, state: State) -> Tensor:
         """What the language model sees of the state: (B, M, Q). The state is not changed.
@@ -251,21 +216,27 @@ class SsmSense(AnsweringModel):
 
     def prefix(self, state: State, prompt: str) -> Tensor:
         """All that the language model sees before a question to one stream: `tokens`, and what it asks to be told."""
-        tokens = self.tokens(state)
-        if self.inventory is None:
-            return tokens
-        return self._with_inventory(tokens, self.inventory.read(state.sub("inventory")), [prompt])
+        inventory = None if self.inventory is None else self.inventory.read(state.sub("inventory"))
+        sightings = None if self.sightings is None else self.sightings.read(state.sub("sightings"))
+        return self._with_words(self.tokens(state), [prompt], inventory, sightings)
 
-    def _with_inventory(self, tokens_nMQ: Tensor, inventory_n4K: Tensor, prompts: Sequence[str]) -> Tensor:
-        if self.inventory_words is None:
-            return tokens_nMQ
-        return torch.cat([tokens_nMQ, self.inventory_words(inventory_n4K, prompts, self.language)], dim=1)
+    def _with_words(
+        self, tokens_nMQ: Tensor, prompts: Sequence[str], inventory_n4K: Tensor | None, sightings_n2XY: Tensor | None
+    ) -> Tensor:
+        parts = [tokens_nMQ]
+        if self.inventory_words is not None and inventory_n4K is not None:
+            parts.append(self.inventory_words(inventory_n4K, prompts, self.language))
+        if self.sightings_words is not None and sightings_n2XY is not None:
+            parts.append(self.sightings_words(sightings_n2XY, prompts, self.language))
+        return torch.cat(parts, dim=1)
 
     def alone(self, state: State) -> State:
         """A copy of the state that remembers no event but the one in progress."""
         parts = {"episode": self.episode.alone(state.sub("episode"))}
         if self.inventory is not None:
             parts["inventory"] = self.inventory.alone(state.sub("inventory"))
+        if self.sightings is not None:
+            parts["sightings"] = self.sightings.initial_state(len(state["predicted"]))
         return State({**state, **State.join(parts)})
 
     def losses(
@@ -281,13 +252,13 @@ class SsmSense(AnsweringModel):
             ``loss`` = ``answer`` + λ · (``lfp_squared`` + ``lfp_cosine``), and for the log ``residual`` and
             ``disagreement`` of the fixed point, ``gate`` (mean) and ``events`` (boundaries a frame); ``per_query``
             (n,) is each question's own loss; ``readout`` (B, moments, M·Q) the tokens handed over at each of the
-            moments at which anything is asked; ``inventory`` (B, T, 4, K); and, where rooms are told, ``places``, the
-            loss of knowing one again.
+            moments at which anything is asked; ``inventory`` (B, T, 4, K); and, where that is told, ``places``, the
+            loss of knowing a room again, and ``sightings``, that of what frames show beside what.
         """
         frames = latents_BTSV.shape[1]
         asked_at = sorted({query.frame for query in queries})
         state = self.initial_state(latents_BTSV.shape[0])
-        traces, tokens = [], []
+        traces, tokens, sightings = [], [], []
         for start, stop in zip([0, *(f + 1 for f in asked_at)], [*(f + 1 for f in asked_at), frames], strict=True):
             if start == stop:
                 continue
@@ -296,6 +267,8 @@ class SsmSense(AnsweringModel):
             traces.append(trace)
             if stop - 1 in asked_at:
                 tokens.append(self.tokens(state))
+                if self.sightings is not None:
+                    sightings.append(self.sightings.read(state.sub("sightings")))
         trace = join_traces(traces)
         order, read = {frame: i for i, frame in enumerate(asked_at)}, torch.stack(tokens)
         streams = latents_BTSV.shape[0]
@@ -306,13 +279,18 @@ class SsmSense(AnsweringModel):
         if told.inventory_BT4K is not None:
             known = torch.where(told.inventory_BT4K < 0, known, told.inventory_BT4K.to(known))
         seen, known = (x.flatten(0, 1).index_select(0, at) for x, at in ((read, places), (known, moments)))
-        seen = self._with_inventory(seen, known, prompts)
+        sighted = torch.stack(sightings).flatten(0, 1).index_select(0, places) if sightings else None
+        if sighted is not None and told.sightings_n2XY is not None:
+            sighted = torch.where(told.sightings_n2XY < 0, sighted, told.sightings_n2XY)
+        seen = self._with_words(seen, prompts, known, sighted)
         per_query = self.language.loss(seen, prompts, [q.answer for q in queries])
         x = self.scale(latents_BTSV)
         lfp = lfp_loss(trace.predicted[:, :-1], x[:, 1:])
-        places_loss = {}
+        more = {}
         if self.inventory is not None and told.rooms_BT is not None:
-            places_loss["places"] = self.inventory.places.loss(x.mean(2), told.rooms_BT)
+            more["places"] = self.inventory.places.loss(x.mean(2), told.rooms_BT)
+        if self.sightings is not None and told.beside_BTX is not None:
+            more["sightings"] = self.sightings.loss(x, told.beside_BTX)
         if self.training:
             self.policy.follow(trace.surprise[:, 1:].mean(-1))
         answer = per_query.mean()
@@ -328,7 +306,7 @@ class SsmSense(AnsweringModel):
             "per_query": per_query,
             "readout": read.transpose(0, 1).flatten(2),
             "inventory": trace.inventory,
-            **places_loss,
+            **more,
         }
 
     def memory(self) -> RecurrentMemory:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ssm_sense.data.clip import Question
 from ssm_sense.errors import UserError
-from ssm_sense.memory.policy import Answer, Held, KeepsInventory, Policy
+from ssm_sense.memory.policy import Answer, Held, KeepsInventory, KeepsSightings, Policy, Sighting
 from ssm_sense.memory.registered import Readings, ReadsEvents, Running
 from ssm_sense.state import State
 from ssm_sense.vision.tower import VisionTower
@@ -122,6 +122,10 @@ class Session:
     def inventory(self) -> dict[str, Held]:
         """What was seen of each kind of thing that the memory keeps an inventory of; empty where it keeps none."""
         return self.memory.inventory() if isinstance(self.memory, KeepsInventory) else {}
+
+    def sightings(self) -> list[Sighting]:
+        """When what the memory looks for was seen beside what, in order of time; empty where it looks for nothing."""
+        return self.memory.sightings() if isinstance(self.memory, KeepsSightings) else []
 
     def _updated(self, one: Running, before: State | None) -> Running:
         """A running answer after a boundary, given the memory's state before the frame that began the new event."""

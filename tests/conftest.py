@@ -34,7 +34,8 @@ def language(language_folder: Path) -> CausalLM:
 
 @pytest.fixture
 def model(language: CausalLM) -> SsmSense:
-    """A random model on latents of 12 features at 2 × 2 places whose surprise makes events, and which counts chairs."""
+    """A random model on latents of 12 features at 2 × 2 places whose surprise makes events, and which counts chairs
+    and looks for bedrooms."""
     torch.manual_seed(0)
     made = SsmSense(
         TemporalEncoder(vision_width=12, width=16, grid=2, layers=2),
@@ -47,6 +48,7 @@ def model(language: CausalLM) -> SsmSense:
         rescans=3,
         tolerance=1e-6,
         concepts=("chairs", "kitchen"),
+        sought=("bedroom",),
     )
     torch.manual_seed(1)
     torch.nn.init.normal_(made.head.down.weight, std=0.3)

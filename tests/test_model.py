@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from ssm_sense.language.query import Query
+from ssm_sense.memory.answering import Told
 from ssm_sense.model import SsmSense
 from ssm_sense.nn.sources import EmaDistance
 from ssm_sense.nn.surprise import SurprisePolicy
@@ -186,3 +187,40 @@ def test_only_a_question_about_what_is_in_the_inventory_is_told_of_it(model: Ssm
     alone = model.alone(state)
     assert not alone["inventory.places.held"].any()
     torch.testing.assert_close(alone["inventory.now"][:, 0], state["inventory.now"][:, 1])
+
+
+@torch.no_grad()
+def test_only_a_question_about_what_is_sought_is_told_of_its_sightings(model: SsmSense) -> None:
+    _, state = model.observe(*stream(40), model.initial_state(1))
+    seen = State({**state, "sightings.sure": torch.tensor([[[0.9, 0.5]]])})
+    asked, other = "which is this bedroom in ?", "which room is this ?"
+    told, quiet = (model.prefix(one, asked) - model.prefix(one, other) for one in (seen, state))
+    assert not torch.allclose(told[:, -8:], quiet[:, -8:], atol=1e-2)
+    torch.testing.assert_close(model.prefix(seen, other), model.prefix(state, other), atol=0.1, rtol=0)
+    assert not model.alone(state)["sightings.when"].any(), "of an event by itself nothing is kept"
+
+
+def test_what_is_sought_needs_concepts_to_be_beside(model: SsmSense) -> None:
+    parts = (model.encoder, model.head, model.policy, model.episode, model.language)
+    with pytest.raises(ValueError, match="sought: expected none without concepts to be beside, got bedroom"):
+        SsmSense(*parts, language_width=32, sought=("bedroom",))
+
+
+def test_told_sightings_stand_in_for_its_own_and_the_truth_teaches_to_see(model: SsmSense) -> None:
+    latents, seconds = stream(20, streams=2)
+    queries = [Query(b, 19, "which is this bedroom in ?", "kitchen") for b in range(2)]
+    sightings = torch.full((2, 2, 1, 2), -1.0, dtype=torch.float64)
+    with torch.no_grad():
+        own = model.losses(latents, seconds, queries)
+        untold = model.losses(latents, seconds, queries, Told(sightings_n2XY=sightings))
+        sightings[0] = torch.tensor([[[0.0, 1.0]], [[0.0, 9.0]]])
+        told = model.losses(latents, seconds, queries, Told(sightings_n2XY=sightings))
+    assert "sightings" not in own
+    torch.testing.assert_close(untold["per_query"], own["per_query"])
+    assert told["per_query"][0] != own["per_query"][0]
+    torch.testing.assert_close(told["per_query"][1], own["per_query"][1])
+    beside = torch.zeros(2, 20, 1, dtype=torch.int64)
+    beside[:, 5] = 2
+    model.losses(latents, seconds, queries, Told(beside_BTX=beside))["sightings"].backward()
+    assert model.sightings is not None
+    assert all(weight.grad is not None for weight in model.sightings.parameters())

@@ -231,3 +231,19 @@ def test_a_foreign_session_is_refused(session: Session, language, tmp_path: Path
     blind.save(tmp_path / "blind.safetensors")
     with pytest.raises(UserError, match="RecurrentMemory"):
         session.load(tmp_path / "blind.safetensors")
+
+
+def test_what_was_looked_for_is_told_in_order_of_time(session: Session, language) -> None:
+    assert session.sightings() == []
+    session.feed(film(30), range(30))
+    memory = session.memory
+    memory.state = State(
+        {
+            **memory.state,
+            "sightings.sure": torch.tensor([[[0.75, 0.5]]]),
+            "sightings.when": torch.tensor([[[20.0, 7.0]]], dtype=torch.float64),
+        }
+    )
+    assert session.sightings() == [("bedroom", "kitchen", 7.0, 0.5), ("bedroom", "chairs", 20.0, 0.75)]
+    blind = Session(Blind(language, 32, 12).memory(), session.vision)
+    assert blind.sightings() == [], "it looks for nothing"

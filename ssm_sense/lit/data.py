@@ -14,20 +14,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from ssm_sense.data.clip import Question
 from ssm_sense.data.features import Encoder
 from ssm_sense.data.latents import LatentSource
-from ssm_sense.data.world.dense import UNKNOWN, dense_truth, inventory_truth
+from ssm_sense.data.world.dense import beside_truth, dense_truth, inventory_truth
 from ssm_sense.data.world.mixture import mixture
-from ssm_sense.data.world.names import CATEGORIES, COUNTABLE
 from ssm_sense.data.world.truth import Truth
 from ssm_sense.errors import UserError
 from ssm_sense.language.query import Query
+from ssm_sense.lit.told import tell
 from ssm_sense.vision.siglip import SiglipTower
 
 log = logging.getLogger(__name__)
-
-_COUNTS = {"count_so_far": 0, "count_here": 1}
-"""Kinds of questions that ask for a count, and the inventory's row that has it."""
 
 
 class StreamBatch(NamedTuple):
@@ -50,8 +48,12 @@ class StreamBatch(NamedTuple):
     """(B, T, 4, categories) int16: `inventory_truth`."""
     rooms: Tensor | None = None
     """(B, T) int64: the number of the room that each frame was taken in."""
+    beside: Tensor | None = None
+    """(B, T, needles) int16: `beside_truth`."""
     told: Tensor | None = None
     """The inventory of streams that are answered from it in training, some numbers made up; `UNKNOWN` of others."""
+    told_sightings: Tensor | None = None
+    """(queries, 2, needles, categories) float64: likewise `sightings_truth` when each query is put."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ class Stream:
         """`inventory_truth`, int16 (T, 4, categories)."""
         return torch.from_numpy(inventory_truth(self.truth))
 
+    @cached_property
+    def beside(self) -> Tensor:
+        """`beside_truth`, int16 (T, needles)."""
+        return torch.from_numpy(beside_truth(self.truth))
+
 
 class StreamBatches(IterableDataset[StreamBatch]):
     """Batches without end, each a function of the seed and its number alone, so that training resumes anywhere.
@@ -82,10 +89,9 @@ class StreamBatches(IterableDataset[StreamBatch]):
         stops: moments a batch is asked at, the last frame among them.
         questions: asked of each stream at each stop, of different kinds.
         seed: of everything drawn.
-        told: share of a batch's streams whose questions are answered from the true inventory in training, so that the
-            language model learns to read one while those that it is handed are still poor.
-        made_up: share of the counts asked of those streams that are made up, from 0 to 99 and small ones as often as
-            great: it is then to say what it was told. Streams that can be trained on hold few things.
+        told: share of a batch's streams whose questions are answered from the true inventory and sightings in training,
+            so that the language model learns to read them while those that it is handed are still poor.
+        made_up: share of the counts and orders asked of those streams that are made up, as `tell` has it.
         start, count: numbers of the first batch and of batches; None never ends.
         rank, ranks: this process and how many there are. All draw the same batch, and each yields its share of the
             streams: the first B / ranks of them, or the next.
@@ -138,7 +144,9 @@ class StreamBatches(IterableDataset[StreamBatch]):
         chosen = [self.streams[i] for i in rng.choice(len(self.streams), self.batch_size, replace=False)]
         inner = rng.choice(self.frames - 1, self.stops - 1, replace=False)
         stops = [*sorted(int(i) for i in inner), self.frames - 1]
-        queries, kinds, everyones = [], [], 0
+        queries: list[Query] = []
+        questions: list[Question] = []
+        everyones = 0
         for b, stream in enumerate(chosen):
             for frame in stops:
                 asked = mixture(stream.truth, stream.truth.frames[frame].t_s, rng)
@@ -146,37 +154,28 @@ class StreamBatches(IterableDataset[StreamBatch]):
                 everyones += len(drawn)
                 for i in drawn if b in self.own else ():
                     queries.append(Query(b - self.own.start, frame, asked[i].prompt, asked[i].answer))
-                    kinds.append(asked[i].kind)
+                    questions.append(asked[i])
         chosen = chosen[self.own.start : self.own.stop]
         inventory = torch.stack([s.inventory[: self.frames] for s in chosen])
-        told = None
+        told = sightings = None
         if self.told:
-            told, few = inventory.clone(), max(0, round(self.told * self.batch_size) - self.own.start)
-            told[few:] = UNKNOWN
+            few = [s.truth for s in chosen[: max(0, round(self.told * self.batch_size) - self.own.start)]]
             rng = np.random.default_rng((self.seed, number, self.own.start))
-            for i, (query, kind) in enumerate(zip(queries, kinds, strict=True)):
-                if query.stream < few and kind in _COUNTS and rng.random() < self.made_up:
-                    queries[i] = _made_up(query, _COUNTS[kind], told, rng)
+            told, sightings = tell(queries, questions, inventory, few, self.made_up, rng)
         return StreamBatch(
             torch.stack([s.latents[: self.frames].float() for s in chosen]),
             torch.tensor([[f.t_s for f in s.truth.frames[: self.frames]] for s in chosen], dtype=torch.float64),
             torch.stack([room_changes(s.truth)[: self.frames] for s in chosen]),
             queries,
-            kinds,
+            [question.kind for question in questions],
             len(queries) * self.ranks / everyones,
             torch.stack([s.dense[stops] for s in chosen]),
             inventory,
             torch.stack([rooms(s.truth)[: self.frames] for s in chosen]),
+            torch.stack([s.beside[: self.frames] for s in chosen]),
             told,
+            sightings,
         )
-
-
-def _made_up(query: Query, row: int, told: Tensor, rng: np.random.Generator) -> Query:
-    """A query for a count, answered by a number that is told in that row in place of the truth."""
-    category = next(c for c in COUNTABLE if f" {c}(s) " in query.prompt)
-    number = int(100 ** rng.random()) - 1
-    told[query.stream, query.frame, row, CATEGORIES.index(category)] = number
-    return query._replace(answer=str(number))
 
 
 def share(batch_size: int, rank: int, ranks: int) -> range:

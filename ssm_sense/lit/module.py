@@ -11,8 +11,8 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from ssm_sense import ops
-from ssm_sense.data.world.dense import GROUPS
-from ssm_sense.data.world.names import CATEGORIES, COUNTABLE
+from ssm_sense.data.world.dense import GROUPS, UNKNOWN
+from ssm_sense.data.world.names import CATEGORIES, COUNTABLE, NEEDLES
 from ssm_sense.lit.data import StreamBatch, TrainingData
 from ssm_sense.lit.parts import train_only
 from ssm_sense.lit.ranks import follow_together, shares, totals
@@ -36,7 +36,8 @@ class StreamModule(L.LightningModule):
         lr_scheduler: stepped after every optimizer step; None keeps the rate constant.
         true_events_steps: for so many steps the true boundaries stand in for found ones, while the predictor whose
             surprise finds them is still untrained.
-        inventory_weight: of how wrong a model's inventory is, where it keeps one and the streams say what is true.
+        inventory_weight: of how wrong a model's inventory and sightings are, where it keeps them and streams tell the
+            truth.
         true_events_always: they do so to the end, in validation and test too: an oracle, and no result of the model's.
         reader_weight: of the loss of a linear reader that is asked everything at once (`data.world.dense`) of what the
             model hands over wherever a question is put; 0 has none. The reader serves training alone and is no part of
@@ -74,6 +75,9 @@ class StreamModule(L.LightningModule):
         if inventory_weight and not set(model.concepts) <= set(CATEGORIES):
             known = f"some of {', '.join(CATEGORIES)}, for an inventory_weight above 0"
             raise ValueError(f"concepts: expected {known}; got {model.concepts}")
+        if inventory_weight and not set(model.sought) <= set(NEEDLES):
+            known = f"some of {', '.join(NEEDLES)}, for an inventory_weight above 0"
+            raise ValueError(f"sought: expected {known}; got {model.sought}")
         self.reader_weight = reader_weight
         self.reader = LinearReader(model.readout_width, [group[1:] for group in GROUPS]) if reader_weight else None
         self._groups: list[dict[str, Any]] | None = None
@@ -153,7 +157,7 @@ class StreamModule(L.LightningModule):
         Processes have equally many frames but not questions, so an answer's share in its own process's mean is
         not yet its share in the whole batch's.
         """
-        told = Told(events, self._told(batch), batch.rooms if self.inventory_weight else None)
+        told = Told(events, *self._told(batch), *(self._true(batch) if self.inventory_weight else ()))
         losses = self.model.losses(batch.latents, batch.seconds, batch.queries, told)
         per_query, readout, found = losses.pop("per_query"), losses.pop("readout", None), losses.pop("inventory", None)
         losses["loss"] = losses["loss"] + (batch.weight - 1) * losses["answer"]
@@ -166,18 +170,33 @@ class StreamModule(L.LightningModule):
         if self.inventory_weight and self.model.concepts and found is not None and batch.inventory is not None:
             losses["inventory"] = inventory_loss(found, self._of_concepts(batch.inventory))
             losses["loss"] = losses["loss"] + self.inventory_weight * losses["inventory"]
-        if "places" in losses:
-            losses["loss"] = losses["loss"] + self.inventory_weight * losses["places"]
+        for name in ("places", "sightings"):
+            if name in losses:
+                losses["loss"] = losses["loss"] + self.inventory_weight * losses[name]
         return losses, per_query
 
-    def _told(self, batch: StreamBatch) -> Tensor | None:
-        """What the model is told in place of its own inventory, (B, T, 4, K); nothing but in training."""
+    def _told(self, batch: StreamBatch) -> tuple[Tensor | None, Tensor | None]:
+        """What the model is told in place of its own inventory, (B, T, 4, K), and of its sightings, (n, 2, X, Y).
+
+        Nothing but in training.
+        """
         if batch.told is None or not self.training:
-            return None
+            return None, None
         if not set(COUNTABLE) <= set(self.model.concepts):
             asked = f"{', '.join(COUNTABLE)} among them, for a data.told above 0"
             raise ValueError(f"concepts: expected {asked}; got {self.model.concepts}")
-        return self._of_concepts(batch.told)
+        sightings = batch.told_sightings
+        if sightings is not None:
+            sightings = self._of_concepts(sightings[:, :, [NEEDLES.index(name) for name in self.model.sought]])
+        return self._of_concepts(batch.told), sightings
+
+    def _true(self, batch: StreamBatch) -> tuple[Tensor | None, Tensor | None]:
+        """The rooms, (B, T), and what stands beside what, (B, T, X), for the model to learn to see by itself."""
+        if batch.beside is None:
+            return batch.rooms, None
+        concepts = [1 + self.model.concepts.index(c) if c in self.model.concepts else UNKNOWN for c in CATEGORIES]
+        places = torch.tensor([0, *concepts, UNKNOWN], device=batch.beside.device)
+        return batch.rooms, places[batch.beside[..., [NEEDLES.index(name) for name in self.model.sought]].long()]
 
     def _of_concepts(self, inventory: Tensor) -> Tensor:
         return inventory[..., [CATEGORIES.index(concept) for concept in self.model.concepts]]

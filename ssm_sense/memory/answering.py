@@ -20,8 +20,12 @@ class Told(NamedTuple):
     """bool: true boundaries in place of found ones."""
     inventory_BT4K: Tensor | None = None
     """An inventory of the concepts to answer from in place of the model's own; of no use to one that keeps none."""
+    sightings_n2XY: Tensor | None = None
+    """The same of the sightings, for each query."""
     rooms_BT: Tensor | None = None
     """The number of the room that each frame was taken in, to learn to know one again."""
+    beside_BTX: Tensor | None = None
+    """Of each thing that is sought 0 where it is not in view, else 1 + the place of the concept that it is beside."""
 
 
 NOTHING = Told()
@@ -38,11 +42,13 @@ class AnsweringModel(nn.Module, ABC):
     Attributes:
         readout_width: features that `losses` hands to a linear reader at each moment; 0 if it hands over none.
         concepts: kinds of things that `losses` hands an inventory of over; none where none is kept.
+        sought: things of which `losses` is told beside which concept they stand; none where no sightings are kept.
         places_in: weights that hold something of each of the S places of a frame, and the dimension in which they do.
     """
 
     places_in: ClassVar[Mapping[str, int]] = {}
     concepts: tuple[str, ...] = ()
+    sought: tuple[str, ...] = ()
 
     def __init__(self, language: CausalLM, language_width: int, vision_width: int) -> None:
         super().__init__()

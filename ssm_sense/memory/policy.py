@@ -27,6 +27,16 @@ class Held(NamedTuple):
     in_view: float
 
 
+class Sighting(NamedTuple):
+    """When a thing was seen most surely beside another."""
+
+    thing: str
+    beside: str
+    t_s: float
+    sure: float
+    """How likely it was that thing, and beside that other, from 0 to 1."""
+
+
 class Answer(NamedTuple):
     """The answer's text (the option's letter where options were given) and each option's log-likelihood."""
 
@@ -76,6 +86,14 @@ class KeepsInventory(Protocol):
 
     def inventory(self) -> dict[str, Held]:
         """What was seen of each kind by now, by name. Nothing changes."""
+
+
+@runtime_checkable
+class KeepsSightings(Protocol):
+    """A memory that knows when things were seen beside others."""
+
+    def sightings(self) -> list[Sighting]:
+        """The surest of each thing by now, in order of time. Nothing changes."""
 
 
 def letters(options: Sequence[str]) -> list[str]:

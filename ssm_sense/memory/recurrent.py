@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from ssm_sense.memory.policy import Answer, Held, Observation, answer
+from ssm_sense.memory.policy import Answer, Held, Observation, Sighting, answer
+from ssm_sense.nn.sightings import in_order
 from ssm_sense.state import State
 
 if TYPE_CHECKING:
@@ -58,6 +59,18 @@ class RecurrentMemory:
             return {}
         rows = self.model.inventory.read(self.state.sub("inventory"))[0]
         return {name: Held(*row) for name, row in zip(self.model.concepts, rows.T.tolist(), strict=True)}
+
+    def sightings(self) -> list[Sighting]:
+        """Of each thing that the model seeks the surest, one a moment, in order of time; empty where it seeks none."""
+        if self.model.sightings is None:
+            return []
+        tables = self.model.sightings.read(self.state.sub("sightings"))[0].unbind(1)
+        found = [
+            Sighting(thing, self.model.concepts[place], float(when[place]), float(sure[place]))
+            for thing, (sure, when) in zip(self.model.sought, tables, strict=True)
+            for place in in_order(sure, when, len(sure)).tolist()
+        ]
+        return sorted(found, key=lambda one: one.t_s)
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """The recurrent state."""

@@ -66,6 +66,31 @@ def inventory_truth(truth: Truth) -> np.ndarray:
     return np.concatenate([_counts(truth), np.stack([seen["seen_here"], seen["visible"]], axis=1)], axis=1)
 
 
+def beside_truth(truth: Truth) -> np.ndarray:
+    """Of each of `NEEDLES` 0 where it is not in view, else 1 + the place in `CATEGORIES` of what it is beside.
+
+    int16 (T, needles) at each of T frames; `UNKNOWN` where less of it shows than when it appeared.
+    """
+    beside = np.zeros((len(truth.frames), len(NEEDLES)), np.int16)
+    for number, needle in enumerate(truth.needles):
+        place, landmark = NEEDLES.index(needle.needle), 1 + CATEGORIES.index(needle.landmark)
+        for frame, pixels in truth.shown[number] if truth.shown else ((needle.frame, needle.pixels),):
+            beside[frame, place] = landmark if pixels >= needle.pixels / 2 else UNKNOWN
+    return beside
+
+
+def sightings_truth(truth: Truth, frame: int) -> np.ndarray:
+    """Of each of `NEEDLES` and of `CATEGORIES` whether it was seen beside that up to a frame, and when last.
+
+    float64 (2, needles, categories), all 0 where it was not.
+    """
+    seen = np.zeros((2, len(NEEDLES), len(CATEGORIES)))
+    for needle in truth.needles:
+        if needle.frame <= frame:
+            seen[:, NEEDLES.index(needle.needle), CATEGORIES.index(needle.landmark)] = 1.0, needle.t_s
+    return seen
+
+
 def _counts(truth: Truth) -> np.ndarray:
     """How many things of each of `CATEGORIES` have counted so far, and how many of those are in this room."""
     times = np.array([frame.t_s for frame in truth.frames])

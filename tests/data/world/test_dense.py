@@ -1,12 +1,21 @@
 """The dense truth says what the questions in words say, of the same frames."""
 
 import re
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 
-from ssm_sense.data.world.dense import GROUPS, MOST, UNKNOWN, dense_truth, inventory_truth
+from ssm_sense.data.world.dense import (
+    GROUPS,
+    MOST,
+    UNKNOWN,
+    beside_truth,
+    dense_truth,
+    inventory_truth,
+    sightings_truth,
+)
 from ssm_sense.data.world.mixture import mixture
 from ssm_sense.data.world.names import CATEGORIES, COUNTABLE, NEEDLES, ROOM_KINDS
 from ssm_sense.data.world.truth import Truth
@@ -83,3 +92,32 @@ def test_the_inventory_is_what_the_truth_counts_and_what_was_seen(seed: int) -> 
     np.testing.assert_array_equal(np.minimum(inventory[:, 1, places], MOST), answers["count_here"])
     np.testing.assert_array_equal(inventory[:, 2], answers["seen_here"])
     np.testing.assert_array_equal(inventory[:, 3], answers["visible"])
+
+
+@pytest.mark.parametrize("seed", [11, 12])
+def test_needles_are_beside_their_landmarks_where_they_stand_and_nowhere_else(seed: int) -> None:
+    truth, answers = tour(seed)
+    beside = beside_truth(truth)
+    assert truth.needles
+    for needle in truth.needles:
+        assert beside[needle.frame, NEEDLES.index(needle.needle)] == 1 + CATEGORIES.index(needle.landmark)
+    assert (beside > 0).sum() == len(truth.needles)
+    last = len(truth.frames) - 1
+    sure, when = sightings_truth(truth, last)
+    assert sure.sum() == len({(needle.needle, needle.landmark) for needle in truth.needles})
+    for place in range(len(NEEDLES)):
+        if sure[place].any():
+            assert when[place].argmax() == answers["needle_beside"][last, place]
+    first = truth.needles[0]
+    assert sightings_truth(truth, first.frame).sum() == 1 + first.t_s
+    assert not sightings_truth(truth, first.frame - 1).any()
+
+
+def test_of_a_needle_that_stays_frames_that_show_little_of_it_are_unknown() -> None:
+    truth, _ = tour(11)
+    needle = truth.needles[0]
+    shown = ((needle.frame, needle.pixels), (needle.frame + 1, needle.pixels // 3))
+    others = tuple(((other.frame, other.pixels),) for other in truth.needles[1:])
+    beside = beside_truth(replace(truth, shown=(shown, *others)))[:, NEEDLES.index(needle.needle)]
+    assert beside[needle.frame] > 0
+    assert beside[needle.frame + 1] == UNKNOWN

@@ -1,0 +1,94 @@
+"""What was seen beside what, and when: of every pair of things the surest sighting so far."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ssm_sense.state import State
+
+_RARE = -5.0
+"""Bias under which a location shows less than a hundredth of everything before anything is learned."""
+_SEEN = 30.0
+"""Weight of a frame that shows a thing beside one that does not: of a few hundred frames one does."""
+_EPSILON = 1e-6
+_LEAST = 0.05
+"""How sure a sighting must be to be one at all."""
+
+
+class Sightings(nn.Module):
+    """X things that are looked for, such as toys, and which of Y marks, such as pieces of furniture, each is beside.
+
+    A frame's latents are read location by location: how likely a thing is there, and which mark is next to it. Of each
+    of the X·Y pairs the state holds how sure its surest sighting was, and when that was: an order of appearances can be
+    read from it whatever is asked later, and it takes 12 X·Y bytes whatever is seen. A pair that is seen twice is held
+    once, as it was at its clearest; of equals the later stays.
+
+    Args:
+        vision_width: V of the latents.
+        locations: S.
+        sought: X.
+        marks: Y.
+        width: features of a location.
+    """
+
+    def __init__(self, vision_width: int, locations: int, sought: int, marks: int, width: int = 256) -> None:
+        super().__init__()
+        for name, number in (("sought", sought), ("marks", marks)):
+            if number < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {number}")
+        self.sought, self.marks = sought, marks
+        self.place = nn.Parameter(torch.zeros(locations, vision_width))
+        self.look = nn.Linear(vision_width, width)
+        self.think = nn.Linear(width, width)
+        self.there = nn.Linear(width, sought)
+        self.beside = nn.Linear(width, marks)
+        nn.init.constant_(self.there.bias, _RARE)
+
+    def initial_state(self, streams: int) -> State:
+        """``sure`` (B, X, Y) and ``when`` (B, X, Y), float64 seconds."""
+        blank = self.place.new_zeros(streams, self.sought, self.marks)
+        return State({"sure": blank, "when": blank.double()})
+
+    def forward(self, x_BTSV: Tensor, seconds_BT: Tensor, state: State) -> State:
+        """The state after T frames of standardised latents."""
+        there, beside = self._look(x_BTSV)
+        sure = torch.sigmoid(there).unsqueeze(-1) * beside
+        sure = torch.cat([state["sure"].unsqueeze(1), sure], dim=1)
+        surest, at = sure.flip(1).max(1)
+        when = torch.cat([state["when"].unsqueeze(1), seconds_BT[:, :, None, None].expand(*sure[:, 1:].shape)], dim=1)
+        return State({"sure": surest, "when": when.flip(1).gather(1, at.unsqueeze(1)).squeeze(1)})
+
+    def _look(self, x_BTSV: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each frame the logits of each thing being in view (B, T, X), and which mark it is beside (B, T, X, Y)."""
+        h = F.gelu(self.think(F.gelu(self.look(x_BTSV + self.place))))
+        there = self.there(h)
+        at, marks = torch.softmax(there, dim=2), torch.softmax(self.beside(h), dim=-1)
+        return there.logsumexp(2), torch.einsum("btsx,btsy->btxy", at, marks)
+
+    def loss(self, x_BTSV: Tensor, true_BTX: Tensor) -> Tensor:
+        """How wrong frames are read: cross-entropy of what is in view, and of the marks beside what is.
+
+        true_BTX: 0 where the thing is not in view, 1 + y where it is beside mark y, negative where nobody knows.
+        """
+        there, beside = self._look(x_BTSV)
+        known, seen = true_BTX >= 0, true_BTX > 0
+        wrong = F.binary_cross_entropy_with_logits(
+            there.float(), seen.float(), reduction="none", pos_weight=there.new_tensor(_SEEN).float()
+        )
+        right = beside.float().gather(-1, (true_BTX.long() - 1).clamp_min(0).unsqueeze(-1)).squeeze(-1)
+        misplaced = torch.where(seen, -(right + _EPSILON).log(), 0.0).sum() / seen.sum().clamp_min(1)
+        return torch.where(known, wrong, 0.0).sum() / known.sum().clamp_min(1) + misplaced
+
+    def read(self, state: State) -> Tensor:
+        """How sure, and when: (B, 2, X, Y), float64."""
+        return torch.stack([state["sure"].double(), state["when"]], dim=1)
+
+
+def in_order(sure_Y: Tensor, when_Y: Tensor, most: int) -> Tensor:
+    """Places of the surest marks of one thing, of each moment one and no more than `most`, in order of time."""
+    place = torch.arange(len(sure_Y), device=sure_Y.device)
+    surer = (sure_Y > sure_Y[:, None]) | ((sure_Y == sure_Y[:, None]) & (place < place[:, None]))
+    second = ((when_Y == when_Y[:, None]) & surer).any(1)
+    best = torch.where(second, 0.0, sure_Y.detach()).topk(min(most, len(sure_Y)))
+    shown = best.indices[best.values > _LEAST]
+    return shown[when_Y[shown].argsort(stable=True)]

@@ -1,0 +1,94 @@
+"""What a question's thing was seen beside is told in order of time, and of the options which fits."""
+
+import pytest
+import torch
+
+from ssm_sense.language import sightings_words
+from ssm_sense.language.sightings_words import LISTED, SightingsWords
+
+SOUGHT, MARKS = ("user", "red bathroom"), ("chair", "kitchen", "beds", "room")
+ANSWERS = ("assistant", "which")
+WHICH = "how many user are there"
+OPTIONS = f"{WHICH}\nOptions:\nA. Kitchen, Chair\nB. Chair, Kitchen"
+
+
+@pytest.fixture
+def words(monkeypatch):
+    """It says no and yes by words that the tests' language models know, and nothing by itself."""
+    monkeypatch.setattr(sightings_words, "ANSWERS", ANSWERS)
+    made = SightingsWords(SOUGHT, MARKS, 32)
+    torch.nn.init.zeros_(made.slot)
+    return made
+
+
+def seen(**when: float) -> torch.Tensor:
+    """The first thing beside marks, at times; half sure."""
+    table = torch.zeros(1, 2, len(SOUGHT), len(MARKS), dtype=torch.float64)
+    for mark, t_s in when.items():
+        table[0, :, 0, MARKS.index(mark)] = torch.tensor([0.5, t_s], dtype=torch.float64)
+    return table
+
+
+@torch.no_grad()
+def test_marks_are_told_in_order_of_time_by_their_words_fainter_the_less_sure(words, language):
+    told = words(seen(beds=30.0, chair=10.0, kitchen=20.0), [WHICH], language)[0]
+    names = language.embed_words(["chair", "kitchen", "beds"])
+    share = told[0].norm() / names[0].norm()
+    assert 0.4 < share < 0.5, "as sure as the sighting, and as the name"
+    torch.testing.assert_close(told[:3], share * names, atol=1e-5, rtol=1e-4)
+    assert not told[3].any()
+
+
+@torch.no_grad()
+def test_of_one_moment_the_surest_mark_is_told(words, language):
+    table = seen(beds=30.0, chair=30.0)
+    table[0, 0, 0, MARKS.index("chair")] = 0.6
+    told = words(table, [WHICH], language)[0]
+    alone = words(table * (table[:, :1] != 0.5), [WHICH], language)[0]
+    torch.testing.assert_close(told[:LISTED], alone[:LISTED])
+    assert told[0].any()
+
+
+@torch.no_grad()
+def test_where_a_question_names_marks_the_others_are_not_told(words, language):
+    told = words(seen(beds=5.0, chair=10.0, kitchen=20.0), [OPTIONS], language)[0]
+    torch.testing.assert_close(told[:2], words(seen(chair=10.0, kitchen=20.0), [WHICH], language)[0, :2])
+    assert not told[2:LISTED].any()
+
+
+@torch.no_grad()
+def test_the_option_that_fits_is_told_by_a_yes(words, language):
+    table = seen(chair=10.0, kitchen=20.0)
+    table[:, 0] *= 2
+    no, yes = language.embed_words(ANSWERS)
+    told = words(table, [OPTIONS], language)[0, LISTED:]
+    share = (told[2] @ no) / (no @ no)
+    fits = ((told / share - no) @ (yes - no)) / (yes - no).square().sum()
+    assert fits[1] > 0.98
+    torch.testing.assert_close(fits[0], 1 - fits[1], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(fits[2:], torch.zeros(2), atol=1e-4, rtol=1e-4)
+    turned = words(table.where(table < 1.5, 30 - table), [OPTIONS], language)[0, LISTED:]
+    torch.testing.assert_close(turned[:2], told[:2].flip(0), atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_what_was_never_seen_fits_no_option_better(words, language):
+    told = words(seen(), [OPTIONS], language)[0]
+    assert not told[:LISTED].any()
+    torch.testing.assert_close(told[LISTED], told[LISTED + 1])
+
+
+@torch.no_grad()
+def test_a_question_about_something_else_is_told_nothing(words, language):
+    table = seen(beds=30.0, chair=10.0)
+    told = words(table, ["which kitchen holds the chair"], language)
+    assert told.norm() < 0.1 * words(table, [WHICH], language).norm()
+
+
+def test_what_is_wrong_with_an_answer_reaches_the_sightings(words, language):
+    sure, when = seen(chair=10.0, kitchen=20.0)[0]
+    sure.requires_grad_()
+    words(torch.stack([sure, when]).unsqueeze(0), [OPTIONS], language).square().sum().backward()
+    assert sure.grad is not None
+    assert sure.grad[0, :2].all()
+    assert not sure.grad[1].any()

@@ -1,0 +1,98 @@
+"""Sightings hold the surest moment of every pair, whatever the cut, in a state that does not grow; they learn."""
+
+import pytest
+import torch
+
+from ssm_sense.nn.sightings import Sightings, in_order
+
+THINGS, MARKS = 2, 3
+
+
+def sightings() -> Sightings:
+    torch.manual_seed(0)
+    made = Sightings(vision_width=8, locations=4, sought=THINGS, marks=MARKS, width=16)
+    for weight in made.parameters():
+        torch.nn.init.normal_(weight, std=0.5)
+    return made
+
+
+def seconds(frames: int, streams: int = 1) -> torch.Tensor:
+    return torch.arange(frames, dtype=torch.float64).expand(streams, -1)
+
+
+@torch.no_grad()
+def test_of_every_pair_the_surest_frame_and_its_time_are_held() -> None:
+    model, x = sightings(), torch.randn(2, 12, 4, 8)
+    end = model(x, seconds(12, 2), model.initial_state(2))
+    alone = [model(x[:, t : t + 1], seconds(12, 2)[:, t : t + 1], model.initial_state(2)) for t in range(12)]
+    sure = torch.stack([state["sure"] for state in alone])
+    torch.testing.assert_close(end["sure"], sure.amax(0))
+    assert torch.equal(end["when"], sure.argmax(0).double())
+    assert model.read(end).shape == (2, 2, THINGS, MARKS)
+    assert not model.read(model.initial_state(1)).any(), "before anything was seen there is nothing"
+
+
+@torch.no_grad()
+def test_of_equals_the_later_stays() -> None:
+    model, x = sightings(), torch.randn(1, 1, 4, 8).expand(1, 5, 4, 8)
+    assert (model(x, seconds(5), model.initial_state(1))["when"] == 4).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("cut", [1, 7, 29])
+def test_cutting_changes_nothing_and_the_state_does_not_grow(cut: int) -> None:
+    model, x, at = sightings(), torch.randn(3, 30, 4, 8), seconds(30, 3)
+    whole = model(x, at, model.initial_state(3))
+    middle = model(x[:, :cut], at[:, :cut], model.initial_state(3))
+    cut_up = model(x[:, cut:], at[:, cut:], middle)
+    torch.testing.assert_close(cut_up["sure"], whole["sure"])
+    assert torch.equal(cut_up["when"], whole["when"])
+    assert whole.nbytes == middle.nbytes == 3 * 12 * THINGS * MARKS
+
+
+def test_it_learns_what_stands_beside_what() -> None:
+    """One frame in four shows a thing and a mark, in one place together; other marks stand elsewhere."""
+    torch.manual_seed(0)
+    model = Sightings(8, 4, sought=THINGS, marks=MARKS, width=32)
+    things, marks = torch.randn(THINGS, 8), torch.randn(MARKS, 8)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(200):
+        x = torch.randn(16, 24, 4, 8) * 0.1
+        place, elsewhere = torch.randint(4, (16, 24)), torch.randint(1, 4, (16, 24))
+        thing, mark, other = (torch.randint(kinds, (16, 24)) for kinds in (THINGS, MARKS, MARKS))
+        seen = torch.rand(16, 24) < 0.25
+        rows, columns = torch.arange(16)[:, None], torch.arange(24)
+        x[rows, columns, place] += (things[thing] + marks[mark]) * seen.unsqueeze(-1)
+        x[rows, columns, (place + elsewhere) % 4] += marks[other]
+        true = torch.zeros(16, 24, THINGS, dtype=torch.int64)
+        true[rows, columns, thing] = torch.where(seen, 1 + mark, 0)
+        loss = model.loss(x, true)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    there, beside = model._look(x)
+    assert ((there > 0) == (true > 0)).float().mean() > 0.98
+    assert (beside[true > 0].argmax(-1) == true[true > 0] - 1).float().mean() > 0.9
+
+
+def test_what_nobody_knows_teaches_nothing() -> None:
+    model, x = sightings(), torch.randn(1, 3, 4, 8)
+    assert model.loss(x, torch.full((1, 3, THINGS), -1)) == 0
+    half = torch.tensor([0, 2]).expand(1, 3, 2).clone()
+    known = model.loss(x, half)
+    half[0, 1] = -1
+    assert model.loss(x, half) != known
+
+
+def test_there_must_be_both() -> None:
+    with pytest.raises(ValueError, match="sought: expected 1 or more, got 0"):
+        Sightings(8, 4, 0, 1)
+    with pytest.raises(ValueError, match="marks: expected 1 or more, got 0"):
+        Sightings(8, 4, 1, 0)
+
+
+def test_a_moment_has_one_mark_and_the_surest_come_in_order_of_time() -> None:
+    sure, when = torch.tensor([0.3, 0.9, 0.4, 0.01, 0.5, 0.4]), torch.tensor([7.0, 9.0, 9.0, 1.0, 2.0, 9.0])
+    assert in_order(sure, when, 6).tolist() == [4, 0, 1]
+    assert in_order(sure, when, 2).tolist() == [4, 1]
+    assert in_order(torch.zeros(3), torch.zeros(3), 2).tolist() == []
