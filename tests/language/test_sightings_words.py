@@ -3,19 +3,16 @@
 import pytest
 import torch
 
-from ssm_sense.language import sightings_words
 from ssm_sense.language.sightings_words import LISTED, SightingsWords
 
 SOUGHT, MARKS = ("user", "red bathroom"), ("chair", "kitchen", "beds", "room")
-ANSWERS = ("assistant", "which")
 WHICH = "how many user are there"
 OPTIONS = f"{WHICH}\nOptions:\nA. Kitchen, Chair\nB. Chair, Kitchen"
 
 
 @pytest.fixture
-def words(monkeypatch):
-    """It says no and yes by words that the tests' language models know, and nothing by itself."""
-    monkeypatch.setattr(sightings_words, "ANSWERS", ANSWERS)
+def words():
+    """It says nothing by itself."""
     made = SightingsWords(SOUGHT, MARKS, 32)
     torch.nn.init.zeros_(made.slot)
     return made
@@ -57,25 +54,30 @@ def test_where_a_question_names_marks_the_others_are_not_told(words, language):
 
 
 @torch.no_grad()
-def test_the_option_that_fits_is_told_by_a_yes(words, language):
+def test_the_letter_of_the_option_that_fits_is_told(words, language):
     table = seen(chair=10.0, kitchen=20.0)
+    letters = language.embed_words(["A", "B"])
+
+    def shares(table: torch.Tensor) -> torch.Tensor:
+        told = words(table, [OPTIONS], language)[0, LISTED]
+        return torch.linalg.lstsq(letters.T, told[:, None]).solution[:, 0]
+
+    half_sure = shares(table)
+    assert half_sure[1] > 1.5 * half_sure[0] > 0
     table[:, 0] *= 2
-    no, yes = language.embed_words(ANSWERS)
-    told = words(table, [OPTIONS], language)[0, LISTED:]
-    share = (told[2] @ no) / (no @ no)
-    fits = ((told / share - no) @ (yes - no)) / (yes - no).square().sum()
-    assert fits[1] > 0.98
-    torch.testing.assert_close(fits[0], 1 - fits[1], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(fits[2:], torch.zeros(2), atol=1e-4, rtol=1e-4)
-    turned = words(table.where(table < 1.5, 30 - table), [OPTIONS], language)[0, LISTED:]
-    torch.testing.assert_close(turned[:2], told[:2].flip(0), atol=1e-4, rtol=1e-4)
+    a, b = shares(table)
+    assert b > 0.9
+    assert abs(a) < 0.02
+    torch.testing.assert_close(shares(table.where(table < 1.5, 30 - table)), torch.stack([b, a]), atol=1e-4, rtol=1e-4)
+    assert not words(table, [WHICH], language)[0, LISTED].any(), "it has no options"
 
 
 @torch.no_grad()
 def test_what_was_never_seen_fits_no_option_better(words, language):
     told = words(seen(), [OPTIONS], language)[0]
     assert not told[:LISTED].any()
-    torch.testing.assert_close(told[LISTED], told[LISTED + 1])
+    share = told[LISTED].norm() / language.embed_words(["A", "B"]).mean(0).norm()
+    torch.testing.assert_close(told[LISTED], share * language.embed_words(["A", "B"]).mean(0), atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
