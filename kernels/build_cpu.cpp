@@ -153,14 +153,17 @@ static void take_units(void *shared) {
 
 int ssm_for_each(int64_t units, int64_t threads, ssm_unit work, const void *context, size_t scratch_bytes) {
     if (threads > units) threads = units;
-    if (threads < 1 || !parallel) threads = 1;
+    if (threads <= 1 || !parallel) {
+        // Without the counters, whose atomic additions hold up what comes after them.
+        const ssm_buffer scratch(scratch_bytes);
+        if (!scratch.start) return SSM_NO_MEMORY;
+        for (int64_t unit = 0; unit < units; ++unit) work(context, unit, scratch.start);
+        return SSM_OK;
+    }
     share shares[MOST_SHARES];
     const int64_t count = threads < MOST_SHARES ? threads : MOST_SHARES;
     for (int64_t i = 0; i < count; ++i) shares[i] = {units * i / count, units * (i + 1) / count, {}};
     crew c = {shares, count, 0, work, context, scratch_bytes, 0};
-    if (threads > 1)
-        parallel(take_units, &c, static_cast<unsigned>(threads), 0);
-    else
-        take_units(&c);
+    parallel(take_units, &c, static_cast<unsigned>(threads), 0);
     return c.failed ? SSM_NO_MEMORY : SSM_OK;
 }
