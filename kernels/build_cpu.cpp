@@ -85,22 +85,11 @@ static void (*parallel)(void (*)(void *), void *, unsigned, unsigned) = nullptr;
 
 void ssm_set_parallel(void (*run)(void (*)(void *), void *, unsigned, unsigned)) { parallel = run; }
 
-void ssm_set_runtime(int (*read)(void *, struct direct_tensor *), void *(*item)(void *, intptr_t),
-                     void (*forget_error)(void), void *none) {
-    runtime = {read, item, forget_error, none};
-}
-int ssm_scan_direct(int64_t build, int64_t threads, int64_t chunk, int64_t softplus, void *tensors) {
-    ssm_scan s;
-    if (!runtime.read || !direct_scan(s, tensors)) return SSM_REFUSED;
-    s.build = build, s.threads = threads, s.chunk = chunk, s.softplus = softplus;
-    return ssm_scan_forward(&s);
-}
-int ssm_conv_direct(int64_t build, int64_t threads, int64_t silu, void *tensors) {
-    ssm_conv c;
-    if (!runtime.read || !direct_conv(c, tensors)) return SSM_REFUSED;
-    c.build = build, c.threads = threads, c.silu = silu;
-    return ssm_conv_forward(&c);
-}
+void ssm_set_runtime(const ssm_runtime *given) { runtime = *given; }
+
+static const int METH_FASTCALL = 0x80;  // the arguments come as an array
+const ssm_method ssm_scan_method = {"scan", direct_scan_of, METH_FASTCALL, nullptr};
+const ssm_method ssm_conv_method = {"conv", direct_conv_of, METH_FASTCALL, nullptr};
 }
 
 ssm_buffer::ssm_buffer(size_t bytes) : start(nullptr) {

@@ -8,9 +8,6 @@
 
 namespace SSM_BUILD {
 
-// Below this many state updates a second thread costs more than it brings.
-constexpr int64_t WORTH_A_THREAD = 1 << 16;
-
 SSM_INLINE int64_t at_most_of(int64_t a, int64_t b) { return a < b ? a : b; }
 
 struct Range {
