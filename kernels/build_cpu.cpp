@@ -85,22 +85,11 @@ static void (*parallel)(void (*)(void *), void *, unsigned, unsigned) = nullptr;
 
 void ssm_set_parallel(void (*run)(void (*)(void *), void *, unsigned, unsigned)) { parallel = run; }
 
-void ssm_set_runtime(int (*read)(void *, struct direct_tensor *), void *(*item)(void *, intptr_t),
-                     void (*forget_error)(void), void *none) {
-    runtime = {read, item, forget_error, none};
-}
-int ssm_scan_direct(int64_t build, int64_t threads, int64_t chunk, int64_t softplus, void *tensors) {
-    ssm_scan s;
-    if (!runtime.read || !direct_scan(s, tensors)) return SSM_REFUSED;
-    s.build = build, s.threads = threads, s.chunk = chunk, s.softplus = softplus;
-    return ssm_scan_forward(&s);
-}
-int ssm_conv_direct(int64_t build, int64_t threads, int64_t silu, void *tensors) {
-    ssm_conv c;
-    if (!runtime.read || !direct_conv(c, tensors)) return SSM_REFUSED;
-    c.build = build, c.threads = threads, c.silu = silu;
-    return ssm_conv_forward(&c);
-}
+void ssm_set_runtime(const ssm_runtime *given) { runtime = *given; }
+
+static const int METH_FASTCALL = 0x80;  // the arguments come as an array
+const ssm_method ssm_scan_method = {"scan", direct_scan_of, METH_FASTCALL, nullptr};
+const ssm_method ssm_conv_method = {"conv", direct_conv_of, METH_FASTCALL, nullptr};
 }
 
 ssm_buffer::ssm_buffer(size_t bytes) : start(nullptr) {
@@ -153,14 +142,17 @@ static void take_units(void *shared) {
 
 int ssm_for_each(int64_t units, int64_t threads, ssm_unit work, const void *context, size_t scratch_bytes) {
     if (threads > units) threads = units;
-    if (threads < 1 || !parallel) threads = 1;
+    if (threads <= 1 || !parallel) {
+        // Without the counters, whose atomic additions hold up what comes after them.
+        const ssm_buffer scratch(scratch_bytes);
+        if (!scratch.start) return SSM_NO_MEMORY;
+        for (int64_t unit = 0; unit < units; ++unit) work(context, unit, scratch.start);
+        return SSM_OK;
+    }
     share shares[MOST_SHARES];
     const int64_t count = threads < MOST_SHARES ? threads : MOST_SHARES;
     for (int64_t i = 0; i < count; ++i) shares[i] = {units * i / count, units * (i + 1) / count, {}};
     crew c = {shares, count, 0, work, context, scratch_bytes, 0};
-    if (threads > 1)
-        parallel(take_units, &c, static_cast<unsigned>(threads), 0);
-    else
-        take_units(&c);
+    parallel(take_units, &c, static_cast<unsigned>(threads), 0);
     return c.failed ? SSM_NO_MEMORY : SSM_OK;
 }

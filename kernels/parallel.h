@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Below this many state updates a second thread costs more than it brings.
+constexpr int64_t WORTH_A_THREAD = 1 << 16;
+
 // One unit of work: `scratch` is the calling thread's own, aligned to 64 bytes.
 typedef void (*ssm_unit)(const void *context, int64_t unit, void *scratch);
 

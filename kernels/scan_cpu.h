@@ -24,6 +24,20 @@ template <class T> struct Track {
     }
 };
 
+struct ScanCall {
+    const ssm_scan &s;
+    Cut cut;
+};
+
+// g Δ of a step, from dt with its bias.
+template <class T> SSM_INLINE Vec<T> size_of_step(const ssm_scan &s, Vec<T> size, const T *gate) {
+    if (s.softplus) size = logistic<T>(size).softplus;
+    return gate ? size * *gate : size;
+}
+
+// y silu(z)
+template <class T> SSM_INLINE Vec<T> gated(Vec<T> y, Vec<T> z) { return y * (z * sigmoid<T>(z)); }
+
 // The numbers of one channel each, as a vector; zeros when absent.
 template <class T> SSM_INLINE Vec<T> of_channels(const void *tensor, int64_t e, int lanes) {
     return tensor ? load(static_cast<const T *>(tensor) + e, lanes) : Vec<T>{};

@@ -1,6 +1,6 @@
 // The selective scan, forward. See README.md for the tiling.
 
-#include "scan_cpu.h"
+#include "scan_step_cpu.h"
 
 namespace SSM_BUILD {
 
@@ -45,10 +45,8 @@ static void advance(int64_t steps, const T *size, const T *sx, const T *keep, Tr
     for (int n = 0; n < COUNT; ++n) store(h + n * W, state[n]);
 }
 
-template <class T> struct ForwardCall {
-    const ssm_scan &s;
-    Cut cut;
-    const T *A;  // tiled, but for single_step(), which reads s.A as it lies
+template <class T> struct ForwardCall : ScanCall {
+    const T *A;  // tiled
 };
 
 // One tile of one batch item. h: a vector a state, which outlives the object.
@@ -84,52 +82,13 @@ template <class T> struct ForwardTile {
 
     // g Δ of step t.
     Vec<T> size_of(int64_t t, Vec<T> bias) const {
-        Vec<T> size = load(dt.at(t), lanes) + bias;
-        if (s.softplus) size = logistic<T>(size).softplus;
-        return gate ? size * gate[t] : size;
+        return size_of_step<T>(s, load(dt.at(t), lanes) + bias, gate ? gate + t : nullptr);
     }
 
     // (y + D x) silu(z) of step t.
     Vec<T> output(int64_t t, Vec<T> y, Vec<T> D) const {
         if (s.D) y = fma(D, load(x.at(t), lanes), y);
-        if (!s.z) return y;
-        const Vec<T> z_t = load(z.at(t), lanes);
-        return y * (z_t * sigmoid<T>(z_t));
-    }
-
-    // A stream's single step, for a full tile and N a multiple of W: a vector holds W states of one channel, as they
-    // lie in memory, and only C h is transposed. Every number is formed as in the loop over time, so it has its bits.
-    template <bool BEFORE, bool KEEP> void single_step() const {
-        const Vec<T> size = size_of(0, of_channels<T>(s.dt_bias, e, lanes));
-        T sizes[W], inputs[W];
-        store(sizes, size);
-        store(inputs, size * load(x.at(0), lanes));
-        // Kept in memory, where a broadcast costs a load; the compiler would spread registers on the shuffle port.
-        __asm__ volatile("" : : "r"(sizes), "r"(inputs) : "memory");
-        const int64_t count = s.n;
-        const T kept = KEEP ? keep[0] : T(1);
-        const T *A_rows = static_cast<const T *>(s.A) + e * count, *B_n = B.at(0), *C_n = C.at(0);
-        const T *before = BEFORE ? static_cast<const T *>(s.initial_state) + states : nullptr;
-        T *after = static_cast<T *>(s.final_state) + states;
-        Vec<T> y = {};
-        for (int64_t n = 0; n < count; n += W) {
-            const Vec<T> entering = load(B_n + n);
-            Vec<T> state[W];
-#pragma GCC unroll 16
-            for (int i = 0; i < W; ++i) {
-                const int64_t row = i * count + n;
-                Vec<T> h_i = BEFORE ? load(before + row) : Vec<T>{};
-                if (KEEP) h_i *= kept;
-                state[i] = fma(exp2<T>(load(A_rows + row) * LOG2E<T> * sizes[i]), h_i, entering * inputs[i]);
-            }
-            // After every load: a load waits for any store before it whose address ends in the same twelve bits.
-#pragma GCC unroll 16
-            for (int i = 0; i < W; ++i) store(after + i * count + n, state[i]);
-            transpose<T>(state);
-#pragma GCC unroll 16
-            for (int i = 0; i < W; ++i) y = fma_by<T>(state[i], C_n[n + i], y);
-        }
-        store(static_cast<T *>(s.y) + b * s.channels + e, output(0, y, of_channels<T>(s.D, e, lanes)), lanes);
+        return s.z ? gated<T>(y, load(z.at(t), lanes)) : y;
     }
 
     // `steps` steps from t0. Scratch: a vector a step each of g Δ, g Δ x and C h.
@@ -175,32 +134,14 @@ template <class T> static void forward_unit(const void *context, int64_t unit, v
     }
 }
 
-template <class T> static bool is_single_step(const ssm_scan &s) {
-    return s.length == 1 && s.n % LANES<T> == 0 && s.channels % LANES<T> == 0 && !s.checkpoints;
-}
-
-template <class T, bool BEFORE, bool KEEP> static void single_step_unit(const void *context, int64_t unit, void *) {
-    const ForwardCall<T> &call = *static_cast<const ForwardCall<T> *>(context);
-    const Range batches = call.cut.batches(unit), tiles = call.cut.tiles_of(unit);
-    for (int64_t b = batches.begin; b < batches.end; ++b)
-        for (int64_t tile = tiles.begin; tile < tiles.end; ++tile)
-            ForwardTile<T>(call, b, tile, nullptr).template single_step<BEFORE, KEEP>();
-}
-
 template <class T> static int forward(const ssm_scan &s) {
     constexpr int W = LANES<T>;
+    if (is_single_step<T>(s)) return single_step<T>(s);
     const Cut cut = Cut::of(s.batch, s.channels, W);
-    if (is_single_step<T>(s)) {
-        const ForwardCall<T> call = {s, cut, static_cast<const T *>(s.A)};
-        const ssm_unit steps[2][2] = {{single_step_unit<T, false, false>, single_step_unit<T, false, true>},
-                                      {single_step_unit<T, true, false>, single_step_unit<T, true, true>}};
-        const ssm_unit step = steps[s.initial_state != nullptr][s.keep != nullptr];
-        return ssm_for_each(cut.units(), threads_worth(s), step, &call, 0);
-    }
     ssm_buffer A(tiled_A_bytes<T>(s, cut));
     if (!A.start) return SSM_NO_MEMORY;
     tile_A<T>(s, static_cast<T *>(A.start));
-    const ForwardCall<T> call = {s, cut, static_cast<const T *>(A.start)};
+    const ForwardCall<T> call = {{s, cut}, static_cast<const T *>(A.start)};
     ssm_expect_writes(s.y, s.batch * s.length * s.channels * sizeof(T));
     const int64_t chunks = (s.length + s.chunk - 1) / s.chunk;
     ssm_expect_writes(s.checkpoints, s.batch * chunks * s.n * s.channels * sizeof(T));

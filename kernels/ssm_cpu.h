@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-enum ssm_error { SSM_OK = 0, SSM_NO_MEMORY = 1, SSM_NO_SUCH_BUILD = 2, SSM_REFUSED = 3 };
+enum ssm_error { SSM_OK = 0, SSM_NO_MEMORY = 1, SSM_NO_SUCH_BUILD = 2 };
 
 // x, dt, z (batch, length, E); A (E, N); B, C (batch, length, N); D, dt_bias (E); gate, keep (batch, length);
 // states (batch, E, N); checkpoints (batch, ceil(length / chunk), N, E): the state before every chunk of steps.
@@ -65,16 +65,36 @@ SSM_EXPORT const char *ssm_build_name(int64_t place);
 // The GOMP_parallel of the OpenMP runtime that the process already runs; without it everything runs on one thread.
 SSM_EXPORT void ssm_set_parallel(void (*parallel)(void (*)(void *), void *, unsigned, unsigned));
 
-// How to read what Python holds (direct_cpu.h): torch's function for a tensor, Python's for an item of a tuple and for
-// forgetting an error, and None.
+// What the direct entries use of the running Python and torch (direct_cpu.h): functions of Python's stable interface under
+// the names at their right, and objects that live as long as the process.
 struct direct_tensor;
-SSM_EXPORT void ssm_set_runtime(int (*read)(void *, struct direct_tensor *), void *(*item)(void *, intptr_t),
-                                void (*forget_error)(void), void *none);
+struct ssm_runtime {
+    int (*read)(void *object, struct direct_tensor *);  // torch's, of DLPack's exchange interface
+    void *(*call)(void *callable, ...);                 // PyObject_CallFunctionObjArgs
+    void *(*call_method)(void *object, const char *name, const char *format, ...);  // PyObject_CallMethod
+    void *(*pack)(intptr_t count, ...);                 // PyTuple_Pack
+    void *(*type_of)(void *object);                     // PyObject_Type
+    long (*number)(void *object);                       // PyLong_AsLong
+    void (*hold)(void *object);                         // Py_IncRef
+    void (*let_go)(void *object);                       // Py_DecRef
+    void (*forget_error)(void);                         // PyErr_Clear
+    void *none, *yes, *no;                              // None, True, False
+    void *tensor, *parameter;                           // the types torch.Tensor and torch.nn.Parameter
+    void *empty_like, *is_neg, *get_num_threads;        // of torch
+    int64_t chunk;                                      // as in ssm_scan
+};
+SSM_EXPORT void ssm_set_runtime(const struct ssm_runtime *);
 
-// The forward passes on a Python tuple of tensors, None where absent, Python's lock held throughout: small calls only.
-// Checks all that the kernels rely on; SSM_REFUSED, nothing computed, unless all are plain and of one floating type.
-SSM_EXPORT int ssm_scan_direct(int64_t build, int64_t threads, int64_t chunk, int64_t softplus, void *tensors);
-SSM_EXPORT int ssm_conv_direct(int64_t build, int64_t threads, int64_t silu, void *tensors);
+// The forward passes as builtins of Python, each described by a PyMethodDef and to be bound to the place of a build. They
+// return (y, final_state), or None, with nothing computed, unless all tensors are plain and of one floating type.
+// Python's lock is held throughout: small calls only.
+struct ssm_method {
+    const char *name;
+    void *(*function)(void *build, void *const *args, intptr_t count);
+    int flags;
+    const char *doc;
+};
+SSM_EXPORT extern const struct ssm_method ssm_scan_method, ssm_conv_method;
 
 // Runs the body of the scan's inner loop on registers alone, `updates` state updates of float channels shared out over
 // the same threads as a scan's: what the processor could do if memory were free. Returns an ssm_error.

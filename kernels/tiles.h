@@ -8,9 +8,6 @@
 
 namespace SSM_BUILD {
 
-// Below this many state updates a second thread costs more than it brings.
-constexpr int64_t WORTH_A_THREAD = 1 << 16;
-
 SSM_INLINE int64_t at_most_of(int64_t a, int64_t b) { return a < b ? a : b; }
 
 struct Range {
@@ -25,10 +22,13 @@ constexpr int64_t MOST_TILES = 16;
 struct Cut {
     int64_t batch, tiles, blocks, groups;
 
-    static Cut of(int64_t batch, int64_t channels, int lanes) {
+    static Cut of(int64_t batch, int64_t channels, int lanes) { return into(batch, channels, lanes, 32); }
+
+    // Into `units` at least, where there are as many tiles.
+    static Cut into(int64_t batch, int64_t channels, int lanes, int64_t units) {
         int64_t tiles = (channels + lanes - 1) / lanes;
         int64_t blocks = at_most_of(batch, 64);
-        int64_t by_units = (32 + blocks - 1) / blocks, by_size = (tiles + MOST_TILES - 1) / MOST_TILES;
+        int64_t by_units = (units + blocks - 1) / blocks, by_size = (tiles + MOST_TILES - 1) / MOST_TILES;
         int64_t groups = at_most_of(tiles, by_units > by_size ? by_units : by_size);
         return {batch, tiles, blocks, groups};
     }

@@ -84,37 +84,56 @@ template <class T> SSM_INLINE Vec<T> at_most(Vec<T> v, T high) { return v > high
 // Has a line of memory brought near that will be written, so that the write need not wait for it.
 template <class T> SSM_INLINE void claim(const T *p) { __builtin_prefetch(p, 1, 3); }
 
-// The lanes of a and b in turn: of their first halves, or of their second halves.
 template <int... I> struct Places {};
 template <int N, int... I> struct Count : Count<N - 1, N - 1, I...> {};
 template <int... I> struct Count<0, I...> {
     typedef Places<I...> type;
 };
-template <class T, int HALF, int... I> SSM_INLINE Vec<T> interleave(Vec<T> a, Vec<T> b, Places<I...>) {
-    constexpr int W = LANES<T>;
+
+// The lanes of a and b in turn within each 128 bits: of their first halves, or of their second halves. One instruction
+// without a constant, where interleaving whole vectors takes a slower one.
+template <class T, int HALF, int... I> SSM_INLINE Vec<T> unpack(Vec<T> a, Vec<T> b, Places<I...>) {
+    constexpr int W = LANES<T>, Q = 16 / sizeof(T);
 #if defined(__clang__) || __GNUC__ >= 12
-    return __builtin_shufflevector(a, b, (HALF * W / 2 + I / 2 + I % 2 * W)...);
+    return __builtin_shufflevector(a, b, (I / Q * Q + HALF * Q / 2 + I % Q / 2 + I % 2 * W)...);
 #else
-    return __builtin_shuffle(a, b, typename Vector<T>::I{(HALF * W / 2 + I / 2 + I % 2 * W)...});
+    return __builtin_shuffle(a, b, typename Vector<T>::I{(I / Q * Q + HALF * Q / 2 + I % Q / 2 + I % 2 * W)...});
 #endif
 }
-template <class T> SSM_INLINE Vec<T> interleave_low(Vec<T> a, Vec<T> b) {
-    return interleave<T, 0>(a, b, typename Count<LANES<T>>::type{});
-}
-template <class T> SSM_INLINE Vec<T> interleave_high(Vec<T> a, Vec<T> b) {
-    return interleave<T, 1>(a, b, typename Count<LANES<T>>::type{});
+
+// Every second 128 bits of a and then of b: the even ones, or the odd ones.
+template <class T, int ODD, int... I> SSM_INLINE Vec<T> alternate(Vec<T> a, Vec<T> b, Places<I...>) {
+    constexpr int Q = 16 / sizeof(T);
+#if defined(__clang__) || __GNUC__ >= 12
+    return __builtin_shufflevector(a, b, (I / Q * 2 * Q + ODD * Q + I % Q)...);
+#else
+    return __builtin_shuffle(a, b, typename Vector<T>::I{(I / Q * 2 * Q + ODD * Q + I % Q)...});
+#endif
 }
 
-// W vectors of W lanes, rows and columns exchanged: log2 W rounds of interleaving v[i] with v[i + W/2].
+// W vectors of W lanes, rows and columns exchanged: first as pieces of 128 bits, then the lanes within each piece.
 template <class T> SSM_INLINE void transpose(Vec<T> *v) {
-    constexpr int W = LANES<T>;
+    using All = typename Count<LANES<T>>::type;
+    constexpr int W = LANES<T>, Q = 16 / sizeof(T), PIECES = W / Q;
+    Vec<T> next[W];
 #pragma GCC unroll 4
-    for (int round = 1; round < W; round *= 2) {
-        Vec<T> next[W];
+    for (int round = 1; round < PIECES; round *= 2) {
 #pragma GCC unroll 8
         for (int i = 0; i < W / 2; ++i) {
-            next[2 * i] = interleave_low<T>(v[i], v[i + W / 2]);
-            next[2 * i + 1] = interleave_high<T>(v[i], v[i + W / 2]);
+            const int row = i / Q * 2 * Q + i % Q;
+            next[i] = alternate<T, 0>(v[row], v[row + Q], All{});
+            next[i + W / 2] = alternate<T, 1>(v[row], v[row + Q], All{});
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < W; ++i) v[i] = next[i];
+    }
+#pragma GCC unroll 4
+    for (int round = 1; round < Q; round *= 2) {
+#pragma GCC unroll 8
+        for (int i = 0; i < W / 2; ++i) {
+            const int row = i * 2 / Q * Q + i % (Q / 2);
+            next[2 * i] = unpack<T, 0>(v[row], v[row + Q / 2], All{});
+            next[2 * i + 1] = unpack<T, 1>(v[row], v[row + Q / 2], All{});
         }
 #pragma GCC unroll 16
         for (int i = 0; i < W; ++i) v[i] = next[i];
@@ -139,16 +158,6 @@ template <class T, int APART> SSM_INLINE Vec<T> fold(Vec<T> v) {
     }
 }
 
-// The lanes of a and b in turn within each 128 bits: of their first halves, or of their second halves. One instruction
-// without a constant, where interleaving whole vectors takes a slower one.
-template <class T, int HALF, int... I> SSM_INLINE Vec<T> unpack(Vec<T> a, Vec<T> b, Places<I...>) {
-    constexpr int W = LANES<T>, Q = 16 / sizeof(T);
-#if defined(__clang__) || __GNUC__ >= 12
-    return __builtin_shufflevector(a, b, (I / Q * Q + HALF * Q / 2 + I % Q / 2 + I % 2 * W)...);
-#else
-    return __builtin_shuffle(a, b, typename Vector<T>::I{(I / Q * Q + HALF * Q / 2 + I % Q / 2 + I % 2 * W)...});
-#endif
-}
 template <class T> SSM_INLINE Vec<T> unpacked_sum(Vec<T> a, Vec<T> b) {
     using All = typename Count<LANES<T>>::type;
     return unpack<T, 0>(a, b, All{}) + unpack<T, 1>(a, b, All{});

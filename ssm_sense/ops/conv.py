@@ -40,7 +40,7 @@ def causal_conv1d(
         ValueError: an argument has the wrong shape, dtype or device, a dimension is empty, or activation is unknown.
     """
     if activation is None or activation == "silu":
-        done = dispatch.directly("conv", x, weight, bias, keep, initial_state, activation == "silu")
+        done = dispatch.directly("conv")(x, weight, bias, keep, initial_state, activation == "silu")
         if done is not None:
             return done
     _check(x, weight, bias, keep, initial_state, activation)

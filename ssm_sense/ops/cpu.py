@@ -16,7 +16,6 @@ from ssm_sense.ops.lean import CHUNK
 
 _FILE = {"Darwin": "libssm_cpu.dylib", "Windows": "ssm_cpu.dll"}.get(platform.system(), "libssm_cpu.so")
 ERRORS = {1: "out of memory", 2: "no such build on this processor"}
-REFUSED = 3
 
 
 def _load() -> ctypes.CDLL | None:

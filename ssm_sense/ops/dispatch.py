@@ -33,11 +33,11 @@ _KERNELS["torch"] = {
     "conv": lean_conv.conv_forward,
     "conv_backward": lean_conv.conv_backward,
 }
-_DIRECT: dict[str, dict[str, Callable[..., direct.Pair | None]]] = {
-    f"native-{build}": {"scan": partial(direct.scan, place), "conv": partial(direct.conv, place)}
+_DIRECT: dict[str, dict[str, direct.Direct]] = {
+    f"native-{build}": {"scan": direct.scan(place), "conv": direct.conv(place)}
     for place, build in enumerate(cpu.builds())
 }
-_DIRECT["torch"] = {"scan": lambda *_: None, "conv": lambda *_: None}
+_DIRECT["torch"] = {"scan": direct.refuse, "conv": direct.refuse}
 _running = next(iter(_KERNELS))
 
 
@@ -103,9 +103,9 @@ def on_cuda(op: str) -> Kernel:
     return cuda.on_cuda(op)
 
 
-def directly(op: str, *args: object) -> direct.Pair | None:
-    """The op's outputs by the short way of the backend that runs; None where it has none or refuses."""
-    return _DIRECT[_running][op](*args) if direct.allowed() else None
+def directly(op: str) -> direct.Direct:
+    """The op's short way of the backend that runs, which answers with the outputs, or None where it refuses."""
+    return _DIRECT[_running][op] if direct.allowed() else direct.refuse
 
 
 def on_any_device(op: str) -> Kernel:

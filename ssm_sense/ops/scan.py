@@ -53,7 +53,7 @@ def selective_scan(
     Raises:
         ValueError: an argument has the wrong shape, dtype or device, or a dimension is empty.
     """
-    done = dispatch.directly("scan", x, dt, A, B, C, D, z, dt_bias, dt_softplus, gate, keep, initial_state)
+    done = dispatch.directly("scan")(x, dt, A, B, C, D, z, dt_bias, dt_softplus, gate, keep, initial_state)
     if done is not None:
         return done
     _check(x, dt, A, B, C, D, z, dt_bias, gate, keep, initial_state)

@@ -1,5 +1,8 @@
 """The way past torch's dispatcher: the same bits as the ordinary way, taken only where nobody could tell."""
 
+import sys
+import weakref
+
 import pytest
 import torch
 from torch._subclasses import FakeTensor, FakeTensorMode
@@ -16,19 +19,21 @@ def _scan_directly(inputs):
     """What the short way answers, or None."""
     *first, gate, keep, state = (inputs.get(name) for name in SCAN_ORDER)
     with torch.inference_mode():
-        return dispatch.directly("scan", *first, True, gate, keep, state)
+        return dispatch.directly("scan")(*first, True, gate, keep, state)
 
 
 def _conv_directly(inputs):
     names = ("x", "weight", "bias", "keep", "initial_state")
     with torch.inference_mode():
-        return dispatch.directly("conv", *(inputs.get(name) for name in names), True)
+        return dispatch.directly("conv")(*(inputs.get(name) for name in names), True)
 
 
 @needs_native
 @pytest.mark.parametrize("backend", [name for name in ops.available() if name != "torch"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("batch", "length", "channels", "n"), [(1, 1, 32, 16), (5, 1, 37, 3), (3, 7, 16, 16)])
+@pytest.mark.parametrize(
+    ("batch", "length", "channels", "n"), [(1, 1, 32, 16), (5, 1, 37, 3), (3, 7, 16, 16), (40, 1, 128, 16)]
+)
 def test_the_bits_of_the_ordinary_way(batch, length, channels, n, dtype, backend, scan_inputs, conv_inputs):
     scan, conv = scan_inputs(batch, length, channels, n, dtype), conv_inputs(batch, length, channels, 4, dtype)
     required = ("x", "dt", "A", "B", "C")
@@ -85,6 +90,41 @@ def test_much_work_does_not_hold_pythons_lock(scan_inputs):
 
 
 @needs_native
+def test_other_arguments_are_left_to_the_ordinary_way(scan_inputs):
+    *first, gate, keep, state = (scan_inputs(1, 1, 16, 16, torch.float32)[name] for name in SCAN_ORDER)
+    with torch.inference_mode():
+        short = dispatch.directly("scan")
+        assert short(*first, False, gate, keep, state) is not None
+        assert short(*first, 1, gate, keep, state) is None
+        assert short(*first, False, gate, keep) is None
+        assert short(*first, False, gate, keep, state, None) is None
+        assert short() is None
+
+
+@needs_native
+def test_nothing_is_held_and_nothing_lost(scan_inputs, conv_inputs):
+    """References are counted by hand there: to the arguments, to None, and to what is returned."""
+    scan, conv = scan_inputs(1, 1, 16, 16, torch.float32), conv_inputs(1, 1, 16, 4, torch.float32)
+    first = {**scan, "initial_state": None}
+    wrong = {**scan, "C": None}
+    held = [*scan.values(), *conv.values(), torch.Tensor, torch.nn.Parameter]
+
+    def counts():
+        return [sys.getrefcount(thing) for thing in held]
+
+    before, of_none = counts(), sys.getrefcount(None)
+    for _ in range(1000):
+        answers = (*_scan_directly(scan), *_scan_directly(first), *_conv_directly(conv))
+        assert _scan_directly(wrong) is None
+        assert _conv_directly({**conv, "initial_state": None}) is None
+    seen = [weakref.ref(answer) for answer in answers]
+    del answers
+    assert all(ref() is None for ref in seen)
+    assert counts() == before
+    assert abs(sys.getrefcount(None) - of_none) < 500
+
+
+@needs_native
 def test_nobody_is_passed_by(scan_inputs):
     """Autograd, dispatch modes, fake tensors and tracers see the op."""
     inputs = scan_inputs(1, 1, 16, 16, torch.float32)
@@ -117,6 +157,8 @@ def test_a_default_device_changes_nothing(scan_inputs, conv_inputs):
 
 def test_an_older_torch_takes_the_ordinary_way(scan_inputs, monkeypatch):
     monkeypatch.setattr(direct, "_found", None)
+    without = {"scan": direct.scan(0), "conv": direct.conv(0)}
+    monkeypatch.setattr(dispatch, "_DIRECT", dict.fromkeys(ops.available(), without))
     inputs = scan_inputs(1, 1, 16, 16, torch.float32)
     assert _scan_directly(inputs) is None
     with torch.inference_mode():
