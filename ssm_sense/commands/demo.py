@@ -48,8 +48,8 @@ SEEN_WELL = "plant,lamp,painting"
 TRAINING = (Videos("train", "tour", "train", 1.6, 160), Videos("val", "tour", "val", 1.6, 16))
 TESTS = (
     Videos("tours", "tour", "test", 1.6, 16, stops=6),
-    Videos("recall", "vsr", "test", 2, 16),
-    Videos("count", "vsc", "test", 3, 24, count_of=SEEN_WELL),
+    Videos("recall", "vsr", "test", 2, 32),
+    Videos("count", "vsc", "test", 3, 32, count_of=SEEN_WELL),
     Videos("long", "vsr", "test", 10, 1, stops=8),
 )
 SIZE = 128
