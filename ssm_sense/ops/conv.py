@@ -39,8 +39,9 @@ def causal_conv1d(
     Raises:
         ValueError: an argument has the wrong shape, dtype or device, a dimension is empty, or activation is unknown.
     """
-    if activation is None or activation == "silu":
-        done = dispatch.directly("conv")(x, weight, bias, keep, initial_state, activation == "silu")
+    short = dispatch.directly()
+    if short is not None and (activation is None or activation == "silu"):
+        done = short["conv"](x, weight, bias, keep, initial_state, activation == "silu")
         if done is not None:
             return done
     _check(x, weight, bias, keep, initial_state, activation)

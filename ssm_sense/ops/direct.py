@@ -70,14 +70,6 @@ _found = _methods()
 _bind = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
     ("PyCFunction_NewEx", ctypes.pythonapi)
 )
-# Looked up once: every attribute of a module costs a step some thirty nanoseconds.
-_inferring, _compiling = torch.is_inference_mode_enabled, torch.compiler.is_compiling
-_modes, _tracing = torch._C._len_torch_dispatch_stack, torch._C._is_tracing
-
-
-def allowed() -> bool:
-    """Whether nobody but the caller watches: no autograd, no compiler, no tracer, no mode."""
-    return not _compiling() and _inferring() and not _modes() and not _tracing()
 
 
 def refuse(*_: object) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from ssm_sense.errors import UserError
@@ -39,6 +40,9 @@ _DIRECT: dict[str, dict[str, direct.Direct]] = {
 }
 _DIRECT["torch"] = {"scan": direct.refuse, "conv": direct.refuse}
 _running = next(iter(_KERNELS))
+# Whether anybody but the caller watches: a compiler, autograd, a mode, a tracer. Looked up once, for a stream's step.
+_compiling, _inferring = torch.compiler.is_dynamo_compiling, torch.is_inference_mode_enabled
+_modes, _tracing = torch._C._len_torch_dispatch_stack, torch._C._is_tracing
 
 
 def available(device: str = "cpu") -> tuple[str, ...]:
@@ -103,9 +107,12 @@ def on_cuda(op: str) -> Kernel:
     return cuda.on_cuda(op)
 
 
-def directly(op: str) -> direct.Direct:
-    """The op's short way of the backend that runs, which answers with the outputs, or None where it refuses."""
-    return _DIRECT[_running][op] if direct.allowed() else direct.refuse
+def directly() -> dict[str, direct.Direct] | None:
+    """Each op's short way, which answers with the outputs, or None where it refuses; None where none may be taken."""
+    # No function of its own for what is asked here: a call would take as long as all of it.
+    if _compiling() or not _inferring() or _modes() or _tracing():
+        return None
+    return _DIRECT[_running]
 
 
 def on_any_device(op: str) -> Kernel:

@@ -53,9 +53,11 @@ def selective_scan(
     Raises:
         ValueError: an argument has the wrong shape, dtype or device, or a dimension is empty.
     """
-    done = dispatch.directly("scan")(x, dt, A, B, C, D, z, dt_bias, dt_softplus, gate, keep, initial_state)
-    if done is not None:
-        return done
+    short = dispatch.directly()
+    if short is not None:
+        done = short["scan"](x, dt, A, B, C, D, z, dt_bias, dt_softplus, gate, keep, initial_state)
+        if done is not None:
+            return done
     _check(x, dt, A, B, C, D, z, dt_bias, gate, keep, initial_state)
     inputs = (x, dt, A, B, C, D, z, dt_bias, gate, keep, initial_state)
     save = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)
