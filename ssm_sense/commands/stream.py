@@ -102,8 +102,6 @@ def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = Non
             if stopped():
                 view.say(f"interrupted after {format_clock(session.t_s)}")
             for seen in session.sightings():
-                if seen.sure > 0.5:
-                    view.say(f"{format_clock(seen.t_s)}  saw {seen.thing} beside {seen.beside} ({seen.sure:.2f})")
                 write({"type": "sighting", **seen._asdict()})
             held = session.inventory()
             if held:

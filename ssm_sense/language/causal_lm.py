@@ -15,7 +15,6 @@ from ssm_sense import pretrained
 from ssm_sense.language import gguf
 from ssm_sense.language.layout import Layout
 from ssm_sense.language.lora import Lora, adapt, merged
-from ssm_sense.language.numbers import begins_number, expected_number
 
 IGNORED = -100
 """Label of tokens that are not supervised."""
@@ -34,8 +33,6 @@ class CausalLM(nn.Module):
     freeze: the weights take no gradient; the prefix still does.
     gradient_checkpointing: recompute the layers in the backward pass, in training mode.
     lora: train adapters in place of the weights; what is saved has them merged in, and loads without peft.
-    expect_numbers: where an answer would begin with a number, give the mean of all that it may be, rounded: a count
-        that is not known well is spread over many numbers, of which the likeliest says little.
 
     Nothing is read until `load` (or `width`, which needs the config alone), so that a configuration instantiates
     without a network. M below is the number of items in a batch.
@@ -49,7 +46,6 @@ class CausalLM(nn.Module):
         freeze: bool = False,
         gradient_checkpointing: bool = False,
         lora: Lora | None = None,
-        expect_numbers: bool = False,
     ) -> None:
         super().__init__()
         if freeze and lora is not None:
@@ -60,7 +56,6 @@ class CausalLM(nn.Module):
         self.freeze = freeze
         self.gradient_checkpointing = gradient_checkpointing
         self.lora = lora
-        self.expect_numbers = expect_numbers
         self.layout: Layout | None = None
         self.lm: PreTrainedModel | None = None
 
@@ -150,7 +145,7 @@ class CausalLM(nn.Module):
         return self.score_after(logits, cache, options)
 
     def generate(self, prefix: Tensor, prompt: str, max_new_tokens: int = 8, repetition_penalty: float = 1.0) -> str:
-        """The greedy answer, but for numbers that are expected. prefix: (1, P, Q)."""
+        """The greedy answer. prefix: (1, P, Q)."""
         logits, cache = self.ask(prefix, prompt)
         return self.generate_after(logits, cache, max_new_tokens, repetition_penalty)
 
@@ -252,16 +247,13 @@ class CausalLM(nn.Module):
         repetition_penalty: float = 1.0,
         position: int | None = None,
     ) -> str:
-        """The greedy answer, at most `max_new_tokens` long, but for numbers that are expected.
+        """The greedy answer, at most `max_new_tokens` long; arguments as for `score_after`.
 
-        logits, cache, position: as for `score_after`.
         repetition_penalty: divides the positive logits of tokens already in the answer and multiplies the negative
         ones (CTRL, arXiv 1909.05858); what was read before the answer is not penalised.
         """
         lm, layout = self._loaded()
         position = cache.get_seq_length() if position is None else position
-        if self.expect_numbers and begins_number(self, logits):
-            return str(round(expected_number(self, logits, cache, position)))
         configured = lm.generation_config.eos_token_id if lm.generation_config is not None else None
         ends = {layout.end, *([configured] if isinstance(configured, int) else configured or [])}
         said: list[int] = []

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.language.lookup import Lookup
-from ssm_sense.language.numbers import NUMBERS
 from ssm_sense.nn.inventory import COUNTS, ROWS
 
-ANSWERS = ("no", "yes")
+MOST = 99
+"""The highest number that is told apart."""
+_ANSWERS = ("no", "yes")
 
 
 class InventoryWords(nn.Module):
@@ -43,13 +44,13 @@ class InventoryWords(nn.Module):
         named = torch.stack([once[prompt] for prompt in prompts]).to(inventory_n4K)
         named_at_all = named.sum(1, keepdim=True)
         asked = torch.einsum("njk,nk->nj", inventory_n4K, named) / named_at_all.clamp_min(1e-6)
-        numbers = language.embed_words(NUMBERS)
-        words = [between(asked[:, :COUNTS], numbers), between(asked[:, COUNTS:], language.embed_words(ANSWERS))]
+        numbers = language.embed_words([str(number) for number in range(MOST + 1)])
+        words = [_between(asked[:, :COUNTS], numbers), _between(asked[:, COUNTS:], language.embed_words(_ANSWERS))]
         said = torch.einsum("njq,jqp->njp", torch.cat(words, dim=1), self.said)
         return self.slot + said * named_at_all.unsqueeze(2).to(self.slot.dtype)
 
 
-def between(x: Tensor, words: Tensor) -> Tensor:
+def _between(x: Tensor, words: Tensor) -> Tensor:
     """x of any shape, from 0 to one less than there are words (n, Q), to what lies so far between two of them."""
     x = x.clamp(0, len(words) - 1)
     low = x.detach().floor().clamp_max(len(words) - 2)

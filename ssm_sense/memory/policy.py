@@ -34,7 +34,7 @@ class Sighting(NamedTuple):
     beside: str
     t_s: float
     sure: float
-    """How likely it was that thing, and beside that other, from 0 to 1."""
+    """From 0 to 1, to be compared with others: the model was taught with what is rare weighing more."""
 
 
 class Answer(NamedTuple):

@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from ssm_sense.language import inventory_words
-from ssm_sense.language.inventory_words import InventoryWords
+from ssm_sense.language.inventory_words import MOST, InventoryWords
 from ssm_sense.language.lookup import Lookup
-from ssm_sense.language.numbers import MOST
 
 CONCEPTS = ("chair", "kitchen", "red bathroom")
 ANSWERS = ("user", "beds")
@@ -15,7 +14,7 @@ ANSWERS = ("user", "beds")
 @pytest.fixture
 def words(monkeypatch):
     """It says no and yes by words that the tests' language models know."""
-    monkeypatch.setattr(inventory_words, "ANSWERS", ANSWERS)
+    monkeypatch.setattr(inventory_words, "_ANSWERS", ANSWERS)
     torch.manual_seed(0)
     return InventoryWords(CONCEPTS, 32)
 
