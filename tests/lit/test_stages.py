@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ssm_sense.data.world.names import CATEGORIES
+from ssm_sense.data.world.names import CATEGORIES, NEEDLES
 from ssm_sense.errors import UserError
 from ssm_sense.folder import load_model
 from ssm_sense.language.causal_lm import CausalLM
@@ -111,7 +111,8 @@ def test_a_finer_grid_begins_with_what_the_coarser_one_saw(fit: Fit, folder: Pat
     begun, _ = load_model(tmp_path / "ours" / "model")
     encoder, head = TemporalEncoder(32, 16, grid=4, layers=2), LFPHead(16, 32)
     episode = Episode(16, tokens=2, layers=1, pool="peak")
-    grown = SsmSense(encoder, head, SurprisePolicy(), episode, CausalLM("nowhere"), 32, concepts=CATEGORIES)
+    kinds = {"concepts": CATEGORIES, "sought": NEEDLES}
+    grown = SsmSense(encoder, head, SurprisePolicy(), episode, CausalLM("nowhere"), 32, **kinds)
     start_from(grown, tmp_path / "ours" / "model")
     assert isinstance(begun, SsmSense)
     narrow, _ = begun.encoder(coarse, begun.encoder.initial_state(1))
@@ -121,7 +122,8 @@ def test_a_finer_grid_begins_with_what_the_coarser_one_saw(fit: Fit, folder: Pat
 
 
 def test_a_new_part_begins_as_it_was_built(fit: Fit, tmp_path: Path) -> None:
-    fit(tmp_path, steps=1, more=["--model.model.init_args.concepts=[]", "--data.told=0"])
+    none = [f"--model.model.init_args.{kinds}=[]" for kinds in ("concepts", "sought")]
+    fit(tmp_path, steps=1, more=[*none, "--data.told=0"])
     old = tmp_path / "model"
     begun, _ = load_model(old)
     assert isinstance(begun, SsmSense)
