@@ -31,13 +31,17 @@ def main(argv: list[str]) -> int:
             rows = recall_by_load(module.model, module.world, *shape)
         else:
             shape = (arguments.minutes, arguments.facts, arguments.streams, arguments.seed)
-            rows = recall_by_length(module.model, module.world, *shape)
+            rows = [
+                {"kind": kind, **row}
+                for kind in arguments.kinds
+                for row in recall_by_length(module.model, module.world, *shape, strange=kind == "strange")
+            ]
     except ValueError as error:
         raise UserError(str(error)) from error
     write_rows(rows, arguments.out)
     for row in rows:
         print(
-            f"load {row['load']:>4}  {row['minutes']:>5.4g} min  recall {row['recall']:.3f} "
+            f"{row.get('kind', '')}  load {row['load']:>4}  {row['minutes']:>5.4g} min  recall {row['recall']:.3f} "
             f"[{row['recall_low']:.3f}, {row['recall_high']:.3f}]  {row['bits']:6.1f} bits in "
             f"{row['state_bytes']:,.0f} bytes"
         )
@@ -54,6 +58,13 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     length = tests.add_parser("length", help="recall against the length of the stream")
     length.add_argument("--minutes", type=int, nargs="+", default=[10, 30, 60, 120, 240], metavar="N")
     length.add_argument("--facts", type=int, default=16, metavar="N", help="of every stream; default: %(default)s")
+    length.add_argument(
+        "--kinds",
+        nargs="+",
+        choices=["same", "strange"],
+        default=["same"],
+        help="of needles and walks: as in training, or those that it never had; default: same",
+    )
     for test in (load, length):
         test.add_argument("--model", type=Path, required=True, metavar="DIR", help="what `latent fit --folder` wrote")
         test.add_argument("--out", type=Path, required=True, metavar="FILE", help="the rows, as JSON")

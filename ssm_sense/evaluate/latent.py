@@ -20,7 +20,7 @@ from ssm_sense.metrics.score import best_constant, mean_relative_accuracy
 from ssm_sense.nn.latent_reader import LatentReader, held_bytes
 from ssm_sense.state import State
 
-Row = dict[str, float | int]
+Row = dict[str, float | int | str]
 
 LOADS, EVENTS = (4, 8, 16, 32, 64, 128), 150
 MINUTES, FACTS = (10, 30, 60, 120, 240), 16
@@ -78,6 +78,7 @@ def recall_by_length(
     facts: int = FACTS,
     streams: int = STREAMS,
     seed: int = SEED,
+    strange: bool = False,
 ) -> list[Row]:
     """A row for each length, all of one pass over the same streams.
 
@@ -89,14 +90,16 @@ def recall_by_length(
     are the recall of either half.
 
     minutes: rising, the first at least ten. Raises ValueError otherwise.
+    strange: needles that the world keeps from training, and walks of another kind than any of it (`LatentWorld`).
     """
+    world = world.strangely() if strange else world
     if not minutes or minutes[0] < 2 * WINDOW_MINUTES or sorted(set(minutes)) != list(minutes):
         raise ValueError(f"minutes: expected to rise from {2 * WINDOW_MINUTES} or more, got {minutes}")
     rng = np.random.default_rng((seed, 1))
     per_minute = 60 / world.event_s
     window = round(WINDOW_MINUTES * per_minute)
     houses = world.houses(rng, streams)
-    needles = world.some_needles(rng, facts)
+    needles = world.some_needles(rng, facts, strange)
     half, none = facts // 2, needles[:0]
     early = walk = world.walk(rng, houses, window, needles[:half], WANDERINGS // 2)
     state = watched(model, walk, model.initial_state(streams))

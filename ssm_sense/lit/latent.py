@@ -52,6 +52,8 @@ class LatentBatches(IterableDataset[LatentBatch]):
         grown: batches in which they then grow to their full length and load; 0 begins with full ones.
         seed: of everything drawn.
         start, count: numbers of the first batch and of batches; None never ends.
+        matched: share of batches, evenly spread, that are like what is asked in a test; in the others no needle is
+            shown or asked about, and things alone are counted, in streams as long.
     """
 
     def __init__(
@@ -66,12 +68,15 @@ class LatentBatches(IterableDataset[LatentBatch]):
         seed: int,
         start: int = 0,
         count: int | None = None,
+        matched: float = 1.0,
     ) -> None:
+        if not 0 <= matched <= 1:
+            raise ValueError(f"matched: expected a share, 0 to 1, got {matched}")
         if facts + WANDERINGS > events:
             raise ValueError(f"facts: expected at most events - {WANDERINGS} = {events - WANDERINGS}, got {facts}")
         self.world, self.streams, self.events, self.facts = world, streams, events, facts
         self.asked, self.held, self.grown = asked, held, grown
-        self.seed, self.start, self.count = seed, start, count
+        self.seed, self.start, self.count, self.matched = seed, start, count, matched
 
     def __iter__(self) -> Iterator[LatentBatch]:
         number = self.start
@@ -88,6 +93,8 @@ class LatentBatches(IterableDataset[LatentBatch]):
         wanderings = WANDERINGS if rng.random() < 0.5 else 0
         fewest = min(int(1.1 * (facts + wanderings)) + 2, self.events)
         events = round(_log_uniform(rng, fewest, max(fewest, 12.0, self.events * share)))
+        if int((number + 1) * self.matched) == int(number * self.matched):
+            facts = wanderings = 0
         houses = self.world.houses(rng, self.streams)
         needles = self.world.some_needles(rng, facts)
         walk = self.world.walk(rng, houses, min(events, self.events), needles, wanderings)
@@ -109,6 +116,7 @@ class LatentData(L.LightningDataModule):
         batch_size: B.
         val_batches: of a validation run, at full length and load; drawn from other seeds than any of training.
         seed: of everything drawn.
+        matched: of training, as for `LatentBatches`.
     """
 
     world: LatentWorld
@@ -124,24 +132,26 @@ class LatentData(L.LightningDataModule):
         grown: int = 200,
         val_batches: int = 8,
         seed: int = 0,
+        matched: float = 1.0,
     ) -> None:
         super().__init__()
         self.shape = {"events": events, "facts": facts, "streams": batch_size, "asked": asked}
-        self.growth, self.val_batches, self.seed = (held, grown), val_batches, seed
+        self.growth, self.val_batches, self.seed, self.matched = (held, grown), val_batches, seed, matched
 
     def train_dataloader(self) -> DataLoader[LatentBatch]:
         """Goes on from the step that training has reached."""
         done = 0 if self.trainer is None else self.trainer.fit_loop.epoch_loop.total_batch_idx + 1
-        return self._loader(self.growth, self.seed, done, None)
+        return self._loader(self.growth, self.seed, done, None, self.matched)
 
     def val_dataloader(self) -> DataLoader[LatentBatch]:
         """The same batches at every validation."""
-        return self._loader((0, 0), self.seed + 1_000_000, 0, self.val_batches)
+        return self._loader((0, 0), self.seed + 1_000_000, 0, self.val_batches, 1.0)
 
-    def _loader(self, growth: tuple[int, int], seed: int, start: int, count: int | None) -> DataLoader[LatentBatch]:
-        held, grown = growth
-        batches = LatentBatches(self.world, **self.shape, held=held, grown=grown, seed=seed, start=start, count=count)
-        return DataLoader(batches, batch_size=None)
+    def _loader(
+        self, growth: tuple[int, int], seed: int, start: int, count: int | None, matched: float
+    ) -> DataLoader[LatentBatch]:
+        shape = {**self.shape, "held": growth[0], "grown": growth[1], "seed": seed, "start": start}
+        return DataLoader(LatentBatches(self.world, **shape, count=count, matched=matched), batch_size=None)
 
 
 class LatentModule(L.LightningModule):

@@ -12,6 +12,7 @@ from ssm_sense.state import State
 _BOUND = 4.0
 """Of a number that is kept, in standard deviations of its vector."""
 _LEVELS = 127
+KEEP = ("last", "uniform", "surprising")
 
 
 class FrameBank(nn.Module):
@@ -23,8 +24,10 @@ class FrameBank(nn.Module):
     Args:
         width: D.
         frames: of them are kept; None keeps all, and then the state grows.
-        keep: "last", or "uniform": a sample in which every frame so far is as likely as any other, drawn along the
-            way (the frames whose hashed numbers are lowest), so that no length need be known beforehand.
+        keep: "last"; or "uniform": a sample in which every frame so far is as likely as any other, drawn along the
+            way (the frames whose hashed numbers are lowest), so that no length need be known beforehand; or
+            "surprising": those that were least like the frame before them, by cosine, the newer of equals. That is how
+            Cambrian-S (arXiv 2511.04670) consolidates its memory, with persistence as the prediction.
         heads: of the attention that reads, a divisor of D.
     """
 
@@ -32,9 +35,9 @@ class FrameBank(nn.Module):
 
     def __init__(self, width: int, frames: int | None = None, keep: str = "last", heads: int = 4) -> None:
         super().__init__()
-        if keep not in ("last", "uniform") or width % heads or (frames is not None and frames < 1):
+        if keep not in KEEP or width % heads or (frames is not None and frames < 1):
             raise ValueError(
-                "expected frames of 1 or more, keep 'last' or 'uniform' and heads that divide the width, got "
+                f"expected frames of 1 or more, keep one of {', '.join(KEEP)} and heads that divide the width, got "
                 f"{frames}, {keep!r} and {heads} for {width}"
             )
         self.width, self.frames, self.keep, self.heads = width, frames, keep, heads
@@ -46,16 +49,24 @@ class FrameBank(nn.Module):
         self.mix = nn.Sequential(nn.RMSNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
     def initial_state(self, streams: int) -> State:
-        """``entries`` (B, n, D), multiples of 4 / 127 within ±4; ``number`` (B, n) of each frame; ``seen`` (B,)."""
+        """``entries`` (B, n, D), multiples of 4 / 127 within ±4; ``number`` (B, n) of each frame; ``seen`` (B,).
+
+        Where surprising frames are kept also ``surprise`` (B, n) of each and ``newest`` (B, D), the frame before.
+        """
         blank = self.nothing.new_zeros
         whole = blank(streams, 0, dtype=torch.int64)
-        return State({"entries": blank(streams, 0, self.width), "number": whole, "seen": whole.new_zeros(streams)})
+        state = State({"entries": blank(streams, 0, self.width), "number": whole, "seen": whole.new_zeros(streams)})
+        if self.keep == "surprising":
+            state = state.replace(surprise=blank(streams, 0), newest=blank(streams, self.width))
+        return state
 
     def nbytes(self, state: State) -> int:
-        """Bytes of the entries of all streams as int8, their numbers not counted.
+        """Bytes of the entries of all streams, and of the frame before, as int8, and of surprises; numbers not counted.
 
-        Training needs them as floats, through which gradients flow.
+        Training needs entries as floats, through which gradients flow.
         """
+        if self.keep == "surprising":
+            return state["entries"].numel() + state["newest"].numel() + 4 * state["surprise"].numel()
         return state["entries"].numel()
 
     def forward(self, u_BTSD: Tensor, boundary_BT: Tensor, state: State, surprise_BT: Tensor | None = None) -> State:
@@ -64,13 +75,29 @@ class FrameBank(nn.Module):
         number = state["seen"].unsqueeze(1) + torch.arange(new.shape[1], device=new.device)
         entries = torch.cat([state["entries"], new], dim=1)
         number = torch.cat([state["number"], number], dim=1)
-        seen = state["seen"] + new.shape[1]
+        after = {"seen": state["seen"] + new.shape[1]}
+        if self.keep == "surprising":
+            before = torch.cat([state["newest"].unsqueeze(1), new[:, :-1]], dim=1)
+            # Nothing comes before a stream's first frame, whose surprise is 1, as it is to all.
+            surprise = 1 - F.cosine_similarity(new.detach(), before.detach(), dim=-1)
+            after |= {"surprise": torch.cat([state["surprise"], surprise], dim=1), "newest": new[:, -1].detach()}
         if self.frames is not None and entries.shape[1] > self.frames:
-            rank = -number if self.keep == "last" else _hashed(number)
-            kept = rank.topk(self.frames, dim=1, largest=False).indices.sort(dim=1).values
+            kept = self._kept(number, after.get("surprise"))
             number = number.gather(1, kept)
             entries = entries.gather(1, kept.unsqueeze(-1).expand(-1, -1, self.width))
-        return State({"entries": entries, "number": number, "seen": seen})
+            if "surprise" in after:
+                after["surprise"] = after["surprise"].gather(1, kept)
+        return State({"entries": entries, "number": number, **after})
+
+    def _kept(self, number: Tensor, surprise: Tensor | None) -> Tensor:
+        """Places (B, frames) of what is kept of the frames with these numbers, in order of time."""
+        assert self.frames is not None
+        if surprise is not None:
+            # Newest first, for a stable sort puts of equals the first one first.
+            newest = surprise.flip(1).argsort(dim=1, descending=True, stable=True)[:, : self.frames]
+            return (surprise.shape[1] - 1 - newest).sort(dim=1).values
+        rank = -number if self.keep == "last" else _hashed(number)
+        return rank.topk(self.frames, dim=1, largest=False).indices.sort(dim=1).values
 
     def flush(self, state: State) -> State:
         """The state: nothing waits for a boundary."""

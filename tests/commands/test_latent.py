@@ -48,8 +48,29 @@ def test_trained_kept_and_asked(memory: str, capsys: pytest.CaptureFixture[str])
     assert [row["load"] for row in rows] == [2, 4]
     assert {row["state_bytes"] for row in rows} == {8_720}
     assert cli.main(["latent", "length", *shape, "--minutes", "10", "--facts", "4", "--out", "length.json"]) == 0
-    assert len(json.loads(Path("length.json").read_text())) == 1
+    assert [row["kind"] for row in json.loads(Path("length.json").read_text())] == ["same"]
     assert "load    4     10 min  recall" in capsys.readouterr().out
+
+
+def test_strange_needles_are_kept_from_training_and_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    args = [
+        "latent", "fit", f"--config={ROOT / 'configs' / 'latent' / 'surprising_frames.yaml'}", "--trainer.max_steps=2",
+        "--model.lr_scheduler.init_args.total_steps=2", "--data.events=12", "--data.facts=4", "--data.batch_size=2",
+        "--trainer.val_check_interval=2", "--data.val_batches=1", "--data.matched=0.5", "--folder=kept",
+    ]  # fmt: skip
+    assert cli.main([*args, "--model.world.strange=64"]) == 0
+    ask = ["latent", "length", "--streams", "5", "--minutes", "10", "12", "--facts", "4", "--out", "length.json"]
+    assert cli.main([*ask, "--model", "kept", "--kinds", "same", "strange"]) == 0
+    rows = json.loads(Path("length.json").read_text())
+    assert [(row["kind"], row["minutes"]) for row in rows] == [
+        ("same", 10),
+        ("same", 12),
+        ("strange", 10),
+        ("strange", 12),
+    ]
+    assert cli.main(args) == 0
+    assert cli.main([*ask, "--model", "kept", "--kinds", "strange"]) == 2
+    assert "facts: expected 0 to 0, the number of such needles, got 4" in capsys.readouterr().err
 
 
 def test_what_cannot_be_is_said_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from ssm_sense.nn.frame_bank import FrameBank
 WORLD = LatentWorld(width=16, needles=16, places=4, categories=2)
 
 
-def batches(**changed: int) -> LatentBatches:
+def batches(**changed: float) -> LatentBatches:
     shape = {"streams": 8, "events": 20, "facts": 12, "asked": 4, "held": 0, "grown": 0, "seed": 0}
     return LatentBatches(WORLD, **{**shape, **changed})
 
@@ -31,6 +31,27 @@ def test_streams_grow_to_their_full_length_and_load() -> None:
     assert max(len(batch.codes) for batch in last) == 4
     wandered = [bool((batch.others[:, 0] >= 0).all()) for batch in last]
     assert 5 < sum(wandered) < 35
+
+
+def test_a_share_of_batches_is_matched_and_the_others_are_as_long() -> None:
+    whole, some = batches(), batches(matched=0.25)
+    asked = [len(some.batch(number).codes) > 0 for number in range(16)]
+    assert asked == [number % 4 == 3 for number in range(16)]
+    for number in range(16):
+        batch = some.batch(number)
+        assert batch.frames.shape == whole.batch(number).frames.shape
+        assert asked[number] or (batch.others == -1).all()
+    with pytest.raises(ValueError, match="matched: expected a share, 0 to 1, got 2"):
+        batches(matched=2)
+
+
+def test_a_batch_without_needles_teaches_counting_alone() -> None:
+    module = LatentModule(WORLD, FrameBank(32))
+    losses, _ = module._losses(batches(matched=0.0).batch(0))
+    assert losses["recall"] == losses["order"] == losses["newest"] == 0 < losses["counts"]
+    losses["loss"].backward()
+    assert module.model.number.weight.grad.abs().sum() > 0
+    assert module.model.place.weight.grad.abs().sum() == 0
 
 
 def test_more_facts_than_events_are_refused() -> None:

@@ -22,7 +22,7 @@ def watched(memory: FrameBank, frames: int, cuts: list[int]) -> State:
     return state
 
 
-@pytest.mark.parametrize(("frames", "keep"), [(None, "last"), (8, "last"), (8, "uniform")])
+@pytest.mark.parametrize(("frames", "keep"), [(None, "last"), (8, "last"), (8, "uniform"), (8, "surprising")])
 def test_splitting_is_invisible(frames: int | None, keep: str) -> None:
     memory = bank(frames, keep)
     whole, cut = watched(memory, 40, []), watched(memory, 40, [1, 7, 25])
@@ -40,6 +40,24 @@ def test_a_uniform_sample_is_uniform() -> None:
     kept = watched(bank(10_000, "uniform"), 20_000, [5_000])["number"][0]
     assert len(set(kept.tolist())) == 10_000
     assert ((torch.histc(kept.float(), 10, 0, 20_000) - 1000).abs() < 4 * (2000 * 0.25) ** 0.5).all()
+
+
+def test_the_surprising_are_those_least_like_the_frame_before() -> None:
+    """Steps between directions: the first frame, then a turn, then two that stay, then the way back."""
+    memory = bank(3, "surprising")
+    one, other = torch.eye(WIDTH)[0], torch.eye(WIDTH)[1]
+    u = torch.stack([one, other, other, other, one, one])[None, :, None]
+    state = memory(u, torch.ones(1, 6, dtype=torch.bool), memory.initial_state(1))
+    assert state["number"].tolist() == [[0, 1, 4]]
+    assert memory.nbytes(state) == 3 * WIDTH + WIDTH + 3 * 4
+    again = memory(u[:, 5:], torch.ones(1, 1, dtype=torch.bool), state)
+    assert again["number"].tolist() == [[0, 1, 4]]
+
+
+def test_of_equally_surprising_frames_the_newer_stay() -> None:
+    memory = bank(2, "surprising")
+    u = torch.eye(WIDTH)[[0, 1, 0, 1, 0]][None, :, None]
+    assert memory(u, torch.ones(1, 5, dtype=torch.bool), memory.initial_state(1))["number"].tolist() == [[3, 4]]
 
 
 def test_entries_are_int8_numbers_and_a_byte_each() -> None:
@@ -71,5 +89,5 @@ def test_reading_changes_nothing_and_probes_do_not_see_each_other() -> None:
 
 def test_what_cannot_be_is_refused() -> None:
     for wrong in ({"keep": "first"}, {"frames": 0}, {"heads": 3}):
-        with pytest.raises(ValueError, match="expected frames of 1 or more, keep 'last' or 'uniform'"):
+        with pytest.raises(ValueError, match="expected frames of 1 or more, keep one of last, uniform, surprising"):
             FrameBank(WIDTH, **wrong)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ssm_sense.data.world.names import CATEGORIES
+from ssm_sense.data.world.names import CATEGORIES, COUNTABLE
 from ssm_sense.errors import UserError
 
 TRANSITIONS = ("walk", "cut", "fade")
@@ -38,7 +38,8 @@ class Controls:
     count_range: least and most of the one category that a count stream is asked about, drawn log-uniformly whatever
         the length of the stream; None leaves the house its own rates.
     count_of: categories that a count stream may be asked about, one of those that it shows; () for the countable ones.
-        A memory can count no better than its eyes tell things apart.
+        A memory can count no better than its eyes tell things apart. With a range it is one of these that is placed,
+        by default a small thing, of which a room holds many; of others fewer than the range says may find a place.
     facts: appearances of needles in a recall stream; of these, four of one needle are asked about.
 
     Raises UserError for values that do not exist, or do not go together.
@@ -78,8 +79,10 @@ class Controls:
         unknown = [category for category in self.count_of if category not in CATEGORIES]
         if unknown:
             raise UserError(f"count_of must be among {', '.join(CATEGORIES)}; got {', '.join(unknown)}")
-        if self.count_of and self.count_range:
-            raise UserError("count_of and count_range exclude each other: a range crowds the rooms with small things")
+        uncountable = [category for category in self.count_of if category not in COUNTABLE]
+        if uncountable and self.count_range:
+            told = ", ".join(uncountable)
+            raise UserError(f"count_of, with a count_range, must be among {', '.join(COUNTABLE)}; got {told}")
         if self.revisit and self.revisit_order == "shuffle" and self.transition == "walk":
             raise UserError("a shuffled order needs the transition cut or fade: rooms far apart share no door")
 

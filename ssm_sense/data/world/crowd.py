@@ -7,12 +7,14 @@ from ssm_sense.data.world.house import Crowd
 from ssm_sense.data.world.names import CROWD, random_stream
 
 CROWDED = ("stool", "plant", "box", "ball", "bin", "basket", "vase")
-"""Countable things small enough that a room holds many; a count stream with a range asks about one of them."""
+"""Countable things small enough that a room holds many; a count stream with a range asks about one of them, unless its
+controls name others."""
 
 
-def crowd_category(split: str, seed: int) -> str:
+def crowd_category(controls: Controls, split: str, seed: int) -> str:
     """The category that a count stream with a range is about."""
-    return CROWDED[int(random_stream(split, seed, CROWD, 0).integers(len(CROWDED)))]
+    among = controls.count_of or CROWDED
+    return among[int(random_stream(split, seed, CROWD, 0).integers(len(among)))]
 
 
 def crowd(controls: Controls, rooms: list[int], split: str, seed: int) -> Crowd | None:
@@ -32,4 +34,5 @@ def crowd(controls: Controls, rooms: list[int], split: str, seed: int) -> Crowd 
     if not shares.any():
         shares[:] = 1.0
     numbers = rng.multinomial(wanted, shares / shares.sum())
-    return Crowd(times, crowd_category(split, seed), dict(zip(sorted(entered), map(int, numbers), strict=True)))
+    category = crowd_category(controls, split, seed)
+    return Crowd(times, category, dict(zip(sorted(entered), map(int, numbers), strict=True)))

@@ -13,6 +13,7 @@ one frame of one event. Beside them goes a wanderer, one needle that turns up at
 Everything is a function of the generator handed in and of the world's seed. Only numpy is needed.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -70,6 +71,7 @@ class LatentWorld:
         frames: F of an event.
         event_s: how long an event lasts, in seconds.
         needles, places: sizes of the closed vocabularies.
+        strange: of the needles, the last so many, which are shown only where they are asked for: never in training.
         kinds: of rooms.
         categories: C, kinds of things that are counted.
         rooms: fewest and most different rooms of a house; every visit but the first ones is a return to one of them.
@@ -99,7 +101,10 @@ class LatentWorld:
         drift: float = 0.3,
         noise: float = 0.3,
         seed: int = 0,
+        strange: int = 0,
     ) -> None:
+        if not 0 <= strange < needles:
+            raise ValueError(f"strange: expected 0 to {needles - 1}, fewer than the needles, got {strange}")
         sizes = {"width": width, "frames": frames, "needles": needles, "kinds": kinds, "categories": categories}
         for name, size, least in (*((name, size, 1) for name, size in sizes.items()), ("places", places, WANDERINGS)):
             if size < least:
@@ -109,7 +114,7 @@ class LatentWorld:
         if not 0 < densities[0] <= densities[1]:
             raise ValueError(f"densities: expected more than 0, the lowest first, got {densities}")
         self.width, self.frames, self.event_s = width, frames, event_s
-        self.needles, self.places, self.categories = needles, places, categories
+        self.needles, self.places, self.categories, self.strange = needles, places, categories, strange
         self.rooms, self.densities, self.most = tuple(rooms), tuple(densities), most
         self.loudness, self.drift, self.noise = loudness, drift, noise
         rng = np.random.default_rng(seed)
@@ -124,11 +129,18 @@ class LatentWorld:
         """The wanderer's number among the needles' codes."""
         return self.needles
 
-    def some_needles(self, rng: np.random.Generator, facts: int) -> np.ndarray:
-        """(L,) different needles. Raises ValueError for more than there are."""
-        if not 0 <= facts <= self.needles:
-            raise ValueError(f"facts: expected 0 to {self.needles}, the number of needles, got {facts}")
-        return rng.permutation(self.needles)[:facts]
+    def strangely(self) -> "LatentWorld":
+        """The same world, of whose rooms a visit sees twice as much drift and noise."""
+        other = copy(self)
+        other.drift, other.noise = 2 * self.drift, 2 * self.noise
+        return other
+
+    def some_needles(self, rng: np.random.Generator, facts: int, strange: bool = False) -> np.ndarray:
+        """(L,) different needles, of the strange ones or of the others. Raises ValueError for more than there are."""
+        first, number = (self.needles - self.strange, self.strange) if strange else (0, self.needles - self.strange)
+        if not 0 <= facts <= number:
+            raise ValueError(f"facts: expected 0 to {number}, the number of such needles, got {facts}")
+        return first + rng.permutation(number)[:facts]
 
     def houses(self, rng: np.random.Generator, streams: int) -> Houses:
         """B houses, their rooms a kind's mean and one of their own, as far from each other as from the kind's."""

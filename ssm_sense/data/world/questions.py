@@ -93,7 +93,7 @@ def counted_category(truth: Truth) -> str:
     UserError where the stream is so short that it shows none.
     """
     if truth.controls.count_range is not None:
-        return crowd_category(truth.split, truth.seed)
+        return crowd_category(truth.controls, truth.split, truth.seed)
     present = [c for c in truth.controls.count_of or COUNTABLE if truth.counted(c, truth.duration_s)]
     if not present:
         raise UserError(f"none of the objects to be counted is seen in the {truth.duration_s:g} s of seed {truth.seed}")

@@ -226,6 +226,16 @@ def test_large_numbers_come_in_short_streams_too(minutes: float) -> None:
         assert low * 0.7 <= len(truth.counted(category, truth.duration_s)) <= high
 
 
+def test_a_range_may_be_of_what_is_named() -> None:
+    asked = set()
+    for seed in range(6):
+        _, truth = seen(composed(minutes=3, seed=seed, count_range=(5, 9), count_of=("lamp", "painting")))
+        category = counted_category(truth)
+        asked.add(category)
+        assert 3 <= len(truth.counted(category, truth.duration_s)) <= 9
+    assert asked == {"lamp", "painting"}
+
+
 @pytest.mark.parametrize("facts", [8, 24])
 def test_any_of_many_facts_may_be_asked(facts: int) -> None:
     asked = set()
@@ -255,6 +265,11 @@ def test_any_of_many_facts_may_be_asked(facts: int) -> None:
         ("vsc", {"facts": 8}, "facts are for recall"),
         ("vsr", {"count_range": (1, 5)}, "for counting"),
         ("vsc", {"count_range": (5, 1)}, "the smaller first"),
+        (
+            "vsc",
+            {"count_range": (1, 5), "count_of": ("lamp", "sofa")},
+            "must be among chair.*got sofa",
+        ),
         ("vsc", {"rate": (1.0, -1.0)}, "rate must be factors"),
     ],
 )

@@ -116,3 +116,24 @@ def test_it_needs_neither_torch_nor_a_renderer_nor_a_decoder() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_strange_needles_are_none_of_the_others() -> None:
+    world, rng = LatentWorld(needles=40, strange=10), np.random.default_rng(0)
+    assert set(world.some_needles(rng, 30)) == set(range(30))
+    assert set(world.some_needles(rng, 10, strange=True)) == set(range(30, 40))
+    with pytest.raises(ValueError, match="facts: expected 0 to 10"):
+        world.some_needles(rng, 11, strange=True)
+    with pytest.raises(ValueError, match="strange: expected 0 to 39"):
+        LatentWorld(needles=40, strange=40)
+
+
+def test_strange_walks_waver_twice_as_much() -> None:
+    world = LatentWorld()
+    scatter = []
+    for kind in (world, world.strangely()):
+        rng = np.random.default_rng(0)
+        frames = kind.walk(rng, kind.houses(rng, 8), 20, kind.some_needles(rng, 0)).frames
+        scatter.append(float((frames - frames.mean(2, keepdims=True)).std()))
+    assert scatter[1] == pytest.approx(2 * scatter[0], rel=1e-3)
+    assert world.noise == LatentWorld().noise
