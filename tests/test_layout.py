@@ -17,10 +17,11 @@ MODELS = TOWERS | {"model", "memory"}
 MAY_IMPORT = {
     "errors": set(),
     "strict_json": set(),
+    "processes": set(),
     "state": {"errors"},
     "ops": {"errors"},
     "nn": BASE | {"ops", "nn"},
-    "data": BASE | {"data"},
+    "data": BASE | {"processes", "data"},
     "metrics": BASE | {"metrics"},
     "pretrained": {"errors"},
     "vision": BASE | {"pretrained", "nn", "vision"},
@@ -34,7 +35,7 @@ MAY_IMPORT = {
     "streams": MODELS | {"stream", "data"},
     "folder": MODELS | {"stream"},
     "boundaries": BASE | {"nn", "metrics"},
-    "evaluate": MODELS | {"stream", "data", "metrics", "strict_json"},
+    "evaluate": MODELS | {"stream", "data", "metrics", "strict_json", "processes"},
     "report": {"errors", "metrics", "report"},
     # Cells run in processes of their own, so nothing that they run is imported.
     "sweep": {"errors", "ops", "metrics", "report", "strict_json", "sweep"},

@@ -4,7 +4,6 @@ import argparse
 import multiprocessing
 import os
 import queue
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ssm_sense.data.decode import frame_rate
 from ssm_sense.errors import UserError
+from ssm_sense.processes import end_with_parent, start
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
@@ -119,11 +119,7 @@ def _with_workers(arguments: argparse.Namespace, paths: list[Path], tell: Tell) 
         todo.put(item)
     threads = max(1, (os.cpu_count() or workers) // workers)
     crew = [context.Process(target=_work, args=(arguments, todo, told, threads), daemon=True) for _ in range(workers)]
-    # They inherit that it is ignored, and so are not interrupted while they still import either.
-    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for process in crew:
-        process.start()
-    signal.signal(signal.SIGINT, heard)
+    start(crew)
     left = len(paths)
     try:
         while left:
@@ -151,7 +147,7 @@ def _work(
     """A worker: one video after the other until there are none."""
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt reaches the parent, which ends its workers
+    end_with_parent()  # an interrupt reaches the parent alone, which ends its workers
     torch.set_num_threads(threads)
     _extract(arguments, iter(todo.get, None), lambda path, frames, outcome: told.put((path, frames, outcome)))
 

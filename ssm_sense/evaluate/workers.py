@@ -7,7 +7,6 @@ is begun again, the clips that are finished there are moved over. A kill loses o
 import multiprocessing
 import os
 import queue
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
@@ -22,6 +21,7 @@ from ssm_sense.evaluate.cap import Cap
 from ssm_sense.evaluate.folder import RunFolder
 from ssm_sense.evaluate.run import RunInfo
 from ssm_sense.evaluate.watch import Summary, evaluate, progress_bar
+from ssm_sense.processes import end_with_parent, start
 from ssm_sense.stream import Session
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def evaluate_with_workers(
         context.Process(target=_work, args=(task, scratch / str(i), finished, places, told), daemon=True)
         for i in range(workers)
     ]
-    for process in crew:
-        process.start()
+    start(crew)
     try:
         with progress_bar(task.run, clips, progress) as advance:
             summaries = list(_summaries(crew, told, advance))
@@ -114,7 +113,7 @@ def _summaries(crew: list[BaseProcess], told: "Told", advance: Callable[[str, in
 
 def _work(task: Task, folder: Path, finished: frozenset[str], places: "Places", told: "Told") -> None:
     """A worker: one clip after the other until there are none."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt reaches the parent, which ends its workers
+    end_with_parent()  # an interrupt reaches the parent alone, which ends its workers
     torch.set_num_threads(task.threads)
     session = task.open_session()
     clips = task.open_clips(session)

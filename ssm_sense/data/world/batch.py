@@ -1,7 +1,6 @@
 """Many streams: which ones a request means, and rendering them over several processes."""
 
 import multiprocessing
-import signal
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from ssm_sense.data.world.controls import UNCHANGED, Controls
 from ssm_sense.data.world.film import finished, shoot
 from ssm_sense.data.world.stream import Recipe
 from ssm_sense.errors import UserError
+from ssm_sense.processes import end_with_parent
 
 _STRIDE = 1_000_000  # video i of seed s is house s * stride + i, so that neighbouring seeds share no house
 _PATIENCE_S = 0.2
@@ -88,7 +88,7 @@ _stop: Event
 def _start_worker(frames: Synchronized, stop: Event) -> None:
     global _frames, _stop
     _frames, _stop = frames, stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt reaches the parent, which decides what it means
+    end_with_parent()  # an interrupt reaches the parent alone, which decides what it means
 
 
 def _render_one(folder: Path, job: Job) -> None:
