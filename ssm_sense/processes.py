@@ -23,7 +23,7 @@ def start(crew: Iterable[BaseProcess]) -> None:
 
 
 def end_with_parent() -> None:
-    """Called by a worker: it ends when the process that started it is gone, even by `kill -9`.
+    """Called by a worker: it ignores Ctrl-C, and ends when the process that started it is gone, even by `kill -9`.
 
     Raises RuntimeError in a process that `multiprocessing` did not start.
     """
