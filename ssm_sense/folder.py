@@ -19,6 +19,7 @@ import yaml
 from jsonargparse import ArgumentParser
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
+from torch import Tensor
 
 from ssm_sense.errors import UserError
 from ssm_sense.memory.answering import AnsweringModel
@@ -108,29 +109,29 @@ def load_model(folder: Path) -> tuple[AnsweringModel, SiglipTower]:
     return model.eval(), built.vision.load()
 
 
-def store_calibration(folder: Path, threshold: float, centre: float, record: Mapping[str, Any]) -> None:
-    """Give a model on disk another τ and centre of the gate, and say what they were picked on.
+def store_calibration(folder: Path, values: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    """Give a model on disk what was calibrated, such as τ and the centre of the gate, and say what it was picked on.
 
-    model.safetensors is written anew with both values and the record in its header, so that a kill at any moment
+    model.safetensors is written anew with the values and the record in its header, so that a kill at any moment
     leaves the old values with the old record or the new ones with the new; every other tensor keeps its bytes.
 
     Args:
-        folder: of a model whose policy is a `SurprisePolicy`.
-        threshold, centre: of that policy.
+        folder: of a model.
+        values: by the names of the model's tensors.
         record: JSON values.
 
     Raises:
-        UserError: for a folder that holds no such model.
+        UserError: for a folder that holds no model with such tensors.
     """
     path = folder / _WEIGHTS
     try:
         with safe_open(path, framework="pt") as file:
             header = dict(file.metadata() or {})
         weights = load_file(path)
-        for name, value in (("policy.threshold", threshold), ("policy.centre", centre)):
-            weights[name] = weights[name].new_tensor(value)
+        for name, value in values.items():
+            weights[name] = value.to(weights[name])
     except (SafetensorError, OSError, KeyError) as error:
-        raise UserError(f"{folder}: expected a model with a surprise policy ({error})") from error
+        raise UserError(f"{folder}: expected a model with {' and '.join(values)} ({error})") from error
     text = json.dumps(dict(record), indent=2)
     write_whole(path, lambda partial: save_tensors(weights, partial, {**header, "calibration": text}))
     write_whole(folder / _CALIBRATION, lambda partial: partial.write_text(text + "\n", encoding="utf-8"))

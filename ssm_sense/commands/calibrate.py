@@ -1,4 +1,4 @@
-"""`ssm-sense calibrate`: pick τ and the gate's centre on validation streams, and store them in the model folder."""
+"""`ssm-sense calibrate`: pick τ, the gate's centre and usual rates on validation streams, for the model folder."""
 
 import argparse
 import math
@@ -12,10 +12,12 @@ from ssm_sense.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from torch import Tensor
 
     from ssm_sense.data.world.truth import Truth
     from ssm_sense.evaluate.calibrate import Calibration, Watched
     from ssm_sense.memory.answering import AnsweringModel
+    from ssm_sense.model import SsmSense
     from ssm_sense.vision.siglip import SiglipTower
 
 SPLIT = "val"
@@ -24,8 +26,9 @@ SPLIT = "val"
 _DESCRIPTION = """\
 Watch rendered validation streams in the closed loop with a bounded number of thresholds, take the one whose boundaries
 have the best F1 at the stated tolerance, and with --writes also move the gate's centre until that share of all frames
-and places is written. Both are stored in the model folder: one setting for streams of any length. calibration.json
-says what they were picked on.
+and places is written. With them, the inventory learns how often each kind of thing is met there, which its counts in
+other houses are set against. All is stored in the model folder: one setting for streams of any length.
+calibration.json says what it was picked on.
 """
 
 
@@ -57,13 +60,29 @@ def main(argv: list[str], open_model: "Callable[[Path], tuple[AnsweringModel, Si
             found = calibrate(model, streams, arguments.tolerance, arguments.writes, tell)
         except ValueError as error:
             raise UserError(str(error)) from error
-    record = _record(arguments, argv, videos, frames, found)
+    values, rates = _values(model, found, streams)
+    record = _record(arguments, argv, videos, frames, found) | {"rates": rates}
     if not arguments.dry_run:
-        store_calibration(arguments.model, found.chosen.threshold, found.chosen.centre, record)
+        store_calibration(arguments.model, values, record)
     console.print(_table(found))
     where = "nothing was written" if arguments.dry_run else arguments.model / "calibration.json"
     print(f"threshold {found.chosen.threshold:.4f}, centre {found.chosen.centre:.4f}: {where}")
     return 0
+
+
+def _values(
+    model: "SsmSense", found: "Calibration", streams: "list[Watched]"
+) -> "tuple[dict[str, Tensor], dict[str, tuple[float, float]]]":
+    """What is stored, by the names of the model's tensors; and usual rate and scale of each kind of thing."""
+    from ssm_sense.evaluate.rates import learn_rates
+
+    model.policy.threshold.fill_(found.chosen.threshold)
+    model.policy.centre.data.fill_(found.chosen.centre)
+    rates = {} if model.inventory is None else learn_rates(model, streams)
+    names = ["policy.threshold", "policy.centre"]
+    if model.inventory is not None:
+        names += ["inventory.rates.usual", "inventory.rates.scale"]
+    return {name: model.state_dict()[name] for name in names}, rates
 
 
 def _videos(folder: Path, any_split: bool) -> "list[tuple[Path, Truth]]":
@@ -90,6 +109,8 @@ def _streams(
     import tempfile
 
     from ssm_sense.data.features import Features, extract
+    from ssm_sense.data.world.dense import inventory_truth
+    from ssm_sense.data.world.names import CATEGORIES
     from ssm_sense.evaluate.calibrate import Watched
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -104,7 +125,8 @@ def _streams(
             latents, seconds = cache.load(video, float(truth.fps))
             if len(latents) != len(truth.frames):
                 raise UserError(f"{video}: expected {len(truth.frames)} cached frames, got {len(latents)}")
-            streams.append(Watched(latents, seconds, [event.t_s for event in truth.events]))
+            counts = dict(zip(CATEGORIES, inventory_truth(truth)[-1, 0].tolist(), strict=True))
+            streams.append(Watched(latents, seconds, [event.t_s for event in truth.events], counts))
     return streams
 
 

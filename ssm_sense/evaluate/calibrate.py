@@ -7,7 +7,7 @@ that settle the centre, a coarse row of τ, and a finer one twice over.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -40,6 +40,8 @@ class Watched(NamedTuple):
     """(T,) float64, increasing."""
     events_s: Sequence[float]
     """When events truly begin."""
+    counts: Mapping[str, int] | None = None
+    """How many of each kind of thing can be counted in all of it; None where nobody knows."""
 
 
 class Outcome(NamedTuple):

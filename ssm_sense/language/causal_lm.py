@@ -180,14 +180,32 @@ class CausalLM(nn.Module):
 
         Raises ValueError for a word of which the tokenizer makes nothing.
         """
-        _, layout = self._loaded()
-        ids = [layout.word(word) for word in words]
+        return self._embed_means([[ids] for ids in self._word_ids(words)])[:, 0]
+
+    def embed_spelled(self, words: Sequence[str]) -> Tensor:
+        """Embeddings (n, 2, Q) of words of one or two tokens by themselves, such as numbers: of the first and the last.
+
+        Zeros stand for the second token of a word of one. Where a word is more, the first is the mean of all but the
+        last. Raises ValueError for a word of which the tokenizer makes nothing.
+        """
+        return self._embed_means(
+            [[ids[:1], []] if len(ids) == 1 else [ids[:-1], ids[-1:]] for ids in self._word_ids(words)]
+        )
+
+    def _word_ids(self, words: Sequence[str]) -> list[list[int]]:
+        ids = [self._loaded()[1].word(word) for word in words]
         if not all(ids):
             raise ValueError(f"words: expected ones that the tokenizer knows, got {words[ids.index([])]!r}")
-        rows = torch.cat([torch.full((len(one),), row) for row, one in enumerate(ids)])
-        found = self._embed(self._pad([[token for one in ids for token in one]], layout.end))[0]
-        sums = found.new_zeros(len(words), found.shape[1]).index_add(0, rows.to(found.device), found)
-        return sums / torch.tensor([[len(one)] for one in ids]).to(sums)
+        return ids
+
+    def _embed_means(self, ids: Sequence[Sequence[Sequence[int]]]) -> Tensor:
+        """Means (n, m, Q) over tokens, of n × m lists of them, zeros where there are none."""
+        lists = [tokens for row in ids for tokens in row]
+        rows = torch.cat([torch.full((len(tokens),), row) for row, tokens in enumerate(lists)])
+        found = self._embed(self._pad([[token for tokens in lists for token in tokens]], self._loaded()[1].end))[0]
+        sums = found.new_zeros(len(lists), found.shape[1]).index_add(0, rows.to(found.device), found)
+        means = sums / torch.tensor([[max(len(tokens), 1)] for tokens in lists]).to(sums)
+        return means.view(len(ids), -1, found.shape[1])
 
     def forward_embeds(
         self,

@@ -37,8 +37,8 @@ def tell(
     Args:
         queries: changed in place where their answer is made up.
         asked: the question behind each. inventory: the true one.
-        made_up: share of the counts and orders asked of those streams that are made up: counts from 0 to 99, small ones
-            as often as great, and orders of any of the options.
+        made_up: share of the counts and orders asked of those streams that are made up: orders of any of the options,
+            and counts from 0 to 99, half of them evenly, the other half as often below 10 as above.
     """
     told = inventory.clone()
     told[len(truths) :] = UNKNOWN
@@ -57,7 +57,7 @@ def tell(
 def _some_count(query: Query, row: int, told: Tensor, rng: np.random.Generator) -> Query:
     """A query for a count, answered by a number that is told in that row in place of the truth."""
     category = next(c for c in COUNTABLE if f" {c}(s) " in query.prompt)
-    number = int(100 ** rng.random()) - 1
+    number = int(100 ** rng.random()) - 1 if rng.random() < 0.5 else int(rng.integers(100))
     told[query.stream, query.frame, row, CATEGORIES.index(category)] = number
     return query._replace(answer=str(number))
 

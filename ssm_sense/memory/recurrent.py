@@ -53,6 +53,7 @@ class RecurrentMemory:
         """Answer as if the event in progress in ``state``, one of this memory's, were all that was ever seen."""
         return answer(self.model.language, self.model.prefix(self.model.alone(state), prompt), prompt, options)
 
+    @torch.inference_mode()
     def inventory(self) -> dict[str, Held]:
         """Of each concept of the model's what was seen of it; empty where it keeps no inventory."""
         if self.model.inventory is None:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ssm_sense.nn.peak_pool import PeakPool
 from ssm_sense.nn.places import Places
+from ssm_sense.nn.rates import Rates
 from ssm_sense.state import State
 
 ROWS = ("so far", "here", "seen here", "in view")
@@ -29,7 +30,8 @@ class Inventory(nn.Module):
     A frame's latents are read location by location: whether a kind is in view is what all locations say together. What
     an event held is read from the maxima of what all its locations showed, in whatever order: a frame seen twice adds
     nothing. So is what a place held, of all events that were there: a room seen again adds what was not seen of it
-    before (`Places`). There were as many so far as all places held, those included that were forgotten.
+    before (`Places`). There were as many so far as all places held, those included that were forgotten; what is read of
+    that is corrected for how often the stream meets a kind at all, where that was calibrated (`Rates`).
 
     It looks by itself, not through the temporal encoder, whose features tell events apart, and are worse at that when
     they are also taught to count.
@@ -55,13 +57,15 @@ class Inventory(nn.Module):
         self.held = nn.Linear(width, kinds)
         self.seen = nn.Linear(width, kinds)
         self.places = Places(vision_width, width, kinds, kept)
+        self.rates = Rates(kinds)
         for quiet in (self.held, self.in_view):
             nn.init.constant_(quiet.bias, _QUIET)
 
     def initial_state(self, streams: int) -> State:
         """``peak`` (B, D), ``sums`` (B, V) and ``frames`` (B,) of the event in progress, ``places.…``, and counts.
 
-        Those are ``forgotten`` (B, K), what places held that are kept no more, and ``now`` (B, 4, K), the newest rows.
+        Those are ``forgotten`` (B, K), what places held that are kept no more, ``rates.…`` of them, and ``now``
+        (B, 4, K), the newest rows.
         """
         blank = self.place.new_zeros
         return State.join(
@@ -71,31 +75,34 @@ class Inventory(nn.Module):
                 "frames": blank(streams),
                 "places": self.places.initial_state(streams),
                 "forgotten": blank(streams, self.kinds),
+                "rates": self.rates.initial_state(streams),
                 "now": blank(streams, len(ROWS), self.kinds),
             }
         )
 
     def forward(self, x_BTSV: Tensor, boundary_BT: Tensor, state: State) -> tuple[Tensor, State]:
-        """Standardised latents and where events begin, to the `ROWS` after each frame (B, T, 4, K), and the state."""
+        """Standardised latents and where events begin, to the `ROWS` after each frame (B, T, 4, K), and the state.
+
+        The rows are as they are learned from the truth, without correction.
+        """
         h = F.gelu(self.look(x_BTSV + self.place))
         view = torch.sigmoid(self.in_view(h).logsumexp(2))
         peak = self.pool.peaks(h, boundary_BT, state)
         sums, frames = self._since(x_BTSV.mean(2), boundary_BT, state)
         begun = boundary_BT.any(0).nonzero().squeeze(1).tolist()
-        rows, places, forgotten = [], state.sub("places"), state["forgotten"]
+        rows, ledger = [], (state.sub("places"), state["forgotten"], state.sub("rates"))
         last = state["peak"], state["sums"], state["frames"]
         for start, stop in pairwise(sorted({0, *begun, x_BTSV.shape[1]})):
             if start in begun:
-                places, forgotten = self._leave(boundary_BT[:, start], *last, places, forgotten)
-            rows.append(self._rows(peak[:, start:stop], sums[:, start:stop], places, forgotten))
+                ledger = self._leave(boundary_BT[:, start], *last, *ledger)
+            rows.append(self._rows(peak[:, start:stop], sums[:, start:stop], *ledger[:2]))
             last = peak[:, stop - 1], sums[:, stop - 1], frames[:, stop - 1]
         found = torch.cat([torch.cat(rows, dim=1), view.unsqueeze(2)], dim=2)
         after: dict[str, State | Tensor] = {
             "peak": last[0],
             "sums": last[1],
             "frames": last[2],
-            "places": places,
-            "forgotten": forgotten,
+            **dict(zip(("places", "forgotten", "rates"), ledger, strict=True)),
             "now": found[:, -1],
         }
         return found, State.join(after)
@@ -109,15 +116,15 @@ class Inventory(nn.Module):
         return sums, same.sum(-1) + first * state["frames"].unsqueeze(1)
 
     def _leave(
-        self, left_B: Tensor, peak: Tensor, sums: Tensor, frames: Tensor, places: State, forgotten: Tensor
-    ) -> tuple[State, Tensor]:
+        self, left_B: Tensor, peak: Tensor, sums: Tensor, frames: Tensor, places: State, forgotten: Tensor, rates: State
+    ) -> tuple[State, Tensor, State]:
         """The places, and what is forgotten, after the events in progress ended where ``left_B``."""
         at = self.places.recognise(sums.unsqueeze(1), places)
         whole = self.places.merge(peak.unsqueeze(1), at, places)
         held, _ = self._hold(whole)
         left = (left_B & (frames > 0)).to(peak.dtype)
         gone, after = self.places.leave(left, at[:, 0], whole[:, 0], sums, frames, held[:, 0], places)
-        return after, forgotten + gone
+        return after, forgotten + gone, self.rates.forget(gone, (gone > 0).any(1), rates)
 
     def _rows(self, peak_BTD: Tensor, sums_BTV: Tensor, places: State, forgotten: Tensor) -> Tensor:
         """All `ROWS` but the last, (B, T, 3, K)."""
@@ -132,8 +139,17 @@ class Inventory(nn.Module):
         return F.softplus(self.held(event)), torch.sigmoid(self.seen(event))
 
     def read(self, state: State) -> Tensor:
-        """The `ROWS` after the newest frame: (B, 4, K)."""
-        return state["now"]
+        """The `ROWS` after the newest frame: (B, 4, K). Of kinds whose usual rate is known the counts are corrected."""
+        now = state["now"]
+        counts = torch.stack(self.rates.count(*self.held_by_places(state), state.sub("rates")), dim=1)
+        return torch.cat([torch.where(self.rates.known, counts, now[:, :COUNTS]), now[:, COUNTS:]], dim=1)
+
+    def held_by_places(self, state: State) -> tuple[Tensor, Tensor]:
+        """What the places that are kept hold, uncorrected, this one last: (B, M + 1, K); which there are (B, M + 1)."""
+        places = state.sub("places")
+        at = self.places.recognise(state["sums"].unsqueeze(1), places)[:, 0]
+        held = torch.cat([places["held"], state["now"][:, 1:COUNTS]], dim=1)
+        return held, torch.cat([(places["frames"] > 0) & (at == 0), state["frames"].unsqueeze(1) > 0], dim=1)
 
     def alone(self, state: State) -> State:
         """A copy that remembers no event but the one in progress."""

@@ -18,11 +18,15 @@ from ssm_sense.commands import calibrate as command
 from ssm_sense.data.features import extract
 from ssm_sense.data.video import write_video
 from ssm_sense.data.world.camera import Pose
-from ssm_sense.data.world.truth import SCHEMA, CountingRule, FrameTruth, RoomTruth, Truth
+from ssm_sense.data.world.truth import SCHEMA, CountingRule, FrameTruth, ObjectTruth, RoomTruth, Truth
 from ssm_sense.errors import UserError
 from ssm_sense.folder import read_calibration, save_folder, store_calibration
 from ssm_sense.memory.blind import Blind
 from ssm_sense.model import SsmSense
+from ssm_sense.nn.episode import Episode
+from ssm_sense.nn.lfp import LFPHead
+from ssm_sense.nn.surprise import SurprisePolicy
+from ssm_sense.nn.temporal import TemporalEncoder
 
 FRAMES, STAY = 40, 8
 
@@ -63,6 +67,10 @@ def folder(model: SsmSense, tmp_path: Path) -> Path:
     return made
 
 
+def values(threshold: float, centre: float) -> dict[str, torch.Tensor]:
+    return {"policy.threshold": torch.tensor(threshold), "policy.centre": torch.tensor(centre)}
+
+
 def test_what_was_picked_is_stored_with_what_it_was_picked_on(model, folder, videos, tmp_path, capsys) -> None:
     for video in videos.glob("*.mp4"):
         extract(video, Squares(), tmp_path / "features")
@@ -78,6 +86,7 @@ def test_what_was_picked_is_stored_with_what_it_was_picked_on(model, folder, vid
     assert after.keys() == before.keys()
     same = [k for k in before if torch.equal(before[k], after[k]) and before[k].dtype == after[k].dtype]
     assert before.keys() - same <= {"policy.threshold", "policy.centre"}
+    assert record["rates"] == {}, "of what this model counts the truth knows nothing"
     assert (record["dataset"], record["split"], record["streams"]) == ("val", ["val"], ["0.mp4", "1.mp4"])
     assert (record["tolerance_s"], record["writes"], record["seeds"], record["frames"]) == (1.0, 0.5, [0, 1], 80)
     assert record["events"] == 2 * (FRAMES // STAY - 1)
@@ -85,6 +94,27 @@ def test_what_was_picked_is_stored_with_what_it_was_picked_on(model, folder, vid
     assert record["command"].startswith("ssm-sense calibrate --model")
     assert record["commit"]
     assert f"threshold {record['threshold']:.4f}" in capsys.readouterr().out
+
+
+def test_how_often_a_kind_is_met_is_stored_where_the_truth_counts_it(language, folder, videos) -> None:
+    torch.manual_seed(0)
+    parts = [TemporalEncoder(12, 16, 2, 2), LFPHead(16, 12), SurprisePolicy(), Episode(16, 2, 2), language]
+    model = SsmSense(*parts, language_width=32, window=8, concepts=("chair", "sofa")).eval()
+    weights = {k: v.detach() for k, v in model.state_dict().items() if not k.startswith("language.")}
+    save_file(weights, folder / "model.safetensors")
+    for path in videos.glob("*.json"):
+        chairs = tuple(ObjectTruth(i, "chair", "red", 0, 0, 0, 0, float(i)) for i in range(3))
+        replace(Truth.load(path), objects=chairs).save(path)
+    flags = ["--model", str(folder), "--videos", str(videos)]
+    assert command.main(flags, lambda _: (model, Squares())) == 0
+    record, stored = read_calibration(folder), load_file(folder / "model.safetensors")
+    assert record is not None
+    assert list(record["rates"]) == ["chair"]
+    assert torch.stack([stored["inventory.rates.usual"], stored["inventory.rates.scale"]])[:, 0].tolist() == (
+        pytest.approx(record["rates"]["chair"])
+    )
+    assert stored["inventory.rates.usual"][1] == 0
+    assert stored["policy.threshold"].item() == pytest.approx(record["threshold"])
 
 
 def test_without_a_cache_the_models_own_tower_sees_the_videos_and_a_dry_run_writes_nothing(
@@ -124,12 +154,12 @@ def test_bad_arguments_are_named(model, language, folder, videos, tmp_path) -> N
     with pytest.raises(UserError, match="expected a model with a surprise policy, got Blind"):
         command.main(flags, lambda _: (Blind(language, 32, 12), Squares()))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="surprise policy"):
-        store_calibration(tmp_path / "empty", 0.5, 0.5, {})
+    with pytest.raises(UserError, match=r"expected a model with policy\.threshold and policy\.centre"):
+        store_calibration(tmp_path / "empty", values(0.5, 0.5), {})
 
 
 def test_a_model_saved_anew_is_not_calibrated_any_more(model, folder, tmp_path) -> None:
-    store_calibration(folder, 0.25, 0.5, {"f1": 1.0})
+    store_calibration(folder, values(0.25, 0.5), {"f1": 1.0})
     assert read_calibration(folder) == {"f1": 1.0}
     (tmp_path / "vision").mkdir()
     vision = SimpleNamespace(folder=tmp_path / "vision")
@@ -143,13 +173,13 @@ def test_a_model_saved_anew_is_not_calibrated_any_more(model, folder, tmp_path) 
 
 def _store_forever(folder: Path) -> None:
     for turn in itertools.count():
-        store_calibration(folder, turn / 1024, -turn / 1024, {"turn": turn})
+        store_calibration(folder, values(turn / 1024, -turn / 1024), {"turn": turn})
 
 
 def test_a_kill_at_any_moment_leaves_the_old_values_with_their_record_or_the_new_ones(folder: Path) -> None:
     fork, moments, found = multiprocessing.get_context("fork"), random.Random(0), set()
     for _ in range(15):
-        store_calibration(folder, 0.0, 0.0, {"turn": 0})
+        store_calibration(folder, values(0.0, 0.0), {"turn": 0})
         writer = fork.Process(target=_store_forever, args=(folder,))
         writer.start()
         while read_calibration(folder) == {"turn": 0}:

@@ -252,3 +252,14 @@ def test_words_by_themselves_have_the_mean_of_their_tokens(language):
     torch.testing.assert_close(language.embed_pieces("red chair"), torch.stack([one, other]))
     with pytest.raises(ValueError, match="words: expected ones that the tokenizer knows, got ''"):
         language.embed_words(["red", ""])
+
+
+def test_a_word_is_spelled_by_its_first_tokens_and_its_last(language):
+    long, both, one, other, last = language.embed_words(["red chair kitchen", "red chair", "red", "chair", "kitchen"])
+    spelled = language.embed_spelled(["red chair", "red", "red chair kitchen"])
+    torch.testing.assert_close(spelled[0], torch.stack([one, other]))
+    torch.testing.assert_close(spelled[1], torch.stack([one, torch.zeros_like(one)]))
+    torch.testing.assert_close(spelled[2], torch.stack([both, last]))
+    torch.testing.assert_close(long, (2 * both + last) / 3)
+    with pytest.raises(ValueError, match="words: expected ones that the tokenizer knows, got ''"):
+        language.embed_spelled([""])

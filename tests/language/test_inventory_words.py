@@ -37,20 +37,24 @@ def test_a_question_that_names_none_is_told_nothing(words, language):
 
 
 @torch.no_grad()
-def test_counts_are_words_and_what_lies_between_and_likelihoods_lie_between_no_and_yes(words, language):
+def test_counts_are_spelled_as_the_nearest_number_and_likelihoods_lie_between_no_and_yes(words, language):
     def said(count: float, likely: float = 0.0) -> torch.Tensor:
         inventory = torch.tensor([count, count, likely, likely]).view(1, 4, 1).expand(1, 4, 3)
         return (words(inventory, ["how many kitchen"], language) - words.slot)[0]
 
     share = Lookup(CONCEPTS, language).one("how many kitchen").sum()
-    number, no, yes = (language.embed_words([word])[0] for word in ("4", *ANSWERS))
-    torch.testing.assert_close(said(4.0)[0], share * number, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(said(4.0)[1], -said(4.0)[0])
-    torch.testing.assert_close(said(4.25), 0.75 * said(4.0) + 0.25 * said(5.0), atol=1e-5, rtol=1e-4)
+    no, yes = (language.embed_words([word])[0] for word in ANSWERS)
+    for number in (0, 4, 12, 21, 40, MOST):
+        digits = language.embed_spelled([str(number)])[0]
+        for told in (number - 0.4, number, number + 0.4):
+            torch.testing.assert_close(said(told)[:2], share * digits, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(said(12.0)[2:4], -said(12.0)[:2])
+    assert not torch.allclose(said(12.0), said(21.0), atol=0.01)
+    assert not torch.allclose(said(4.0), said(40.0), atol=0.01)
     torch.testing.assert_close(said(1e6), said(float(MOST)))
-    torch.testing.assert_close(said(0.0, 1.0)[2], share * yes, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(said(0.0, 0.25)[2], share * (0.75 * no + 0.25 * yes), atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(said(0.0, 0.25)[3], -said(0.0, 0.25)[2])
+    torch.testing.assert_close(said(0.0, 1.0)[4], share * yes, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(said(0.0, 0.25)[4], share * (0.75 * no + 0.25 * yes), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(said(0.0, 0.25)[5], -said(0.0, 0.25)[4])
 
 
 def test_what_is_wrong_with_an_answer_reaches_the_inventory(words, language):

@@ -65,3 +65,18 @@ def test_orders_are_made_up_and_the_answer_is_the_option_that_was_told(truths: l
         assert (when.diff() > 0).all()
         assert when[-1] <= question.t_s
     assert changed > 2
+
+
+def test_counts_are_made_up_and_the_answer_is_what_was_told(truths: list[Truth]) -> None:
+    queries, asked = asked_of(truths, {"count_here", "count_so_far"})
+    numbers = []
+    for seed in range(200):
+        made = list(queries)
+        told, _ = tell(made, asked, inventories(truths), truths, 1.0, np.random.default_rng(seed))
+        for query, question in zip(made, asked, strict=True):
+            (kind,) = (i for i, name in enumerate(CATEGORIES) if f" {name}(s) " in query.prompt)
+            row = ("count_so_far", "count_here").index(question.kind)
+            assert int(query.answer) == told[query.stream, query.frame, row, kind]
+            numbers.append(int(query.answer))
+    assert set(numbers) == set(range(100))
+    assert 0.5 < np.mean(np.array(numbers) < 50) < 0.85, "small ones more often, great ones often enough"

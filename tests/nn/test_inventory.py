@@ -102,6 +102,36 @@ def test_the_place_left_longest_ago_is_forgotten_first() -> None:
 
 
 @torch.no_grad()
+def test_what_is_read_of_kinds_with_a_usual_rate_is_corrected_and_nothing_else_is() -> None:
+    model = knowing(kept=2)
+    x = (torch.randn(6, 1, 1, 8) * 3)[[0, 1, 2, 3, 2, 4, 5]].expand(7, 4, 4, 8).flatten(0, 1).unsqueeze(0)
+    rows, after = model(x, events(28, 4, 8, 12, 16, 20, 24), model.initial_state(1))
+    held, there = model.held_by_places(after)
+    assert there.sum() == 3, "two are kept, and the one in progress"
+    assert after["rates.surely"].sum() == 3 * KINDS, "three are forgotten; the one that was seen twice is not"
+    torch.testing.assert_close((held * there.unsqueeze(-1)).sum(1) + after["forgotten"], rows[:, -1, 0])
+    model.rates.set(torch.full((9, KINDS), 0.3), torch.tensor([1.0, 0, 1, 0, 0]))
+    read, known = model.read(after), torch.tensor([True, False, True, False, False])
+    assert (read[:, :2, known] != rows[:, -1, :2, known]).all()
+    torch.testing.assert_close(read[:, :2, ~known], rows[:, -1, :2, ~known])
+    torch.testing.assert_close(read[:, 2:], rows[:, -1, 2:])
+    so_far, here = model.rates.count(held, there, after.sub("rates"))
+    torch.testing.assert_close(read[:, 0, known], so_far[:, known])
+    torch.testing.assert_close(read[:, 1, known], here[:, known])
+    torch.testing.assert_close(model(x, events(28, 4, 8, 12, 16, 20, 24), model.initial_state(1))[0], rows)
+
+
+@torch.no_grad()
+def test_in_a_place_that_is_known_again_what_it_held_before_is_not_counted_beside_it() -> None:
+    model = knowing()
+    x = (torch.randn(2, 1, 1, 8) * 3)[[0, 1, 0]].expand(3, 4, 4, 8).flatten(0, 1).unsqueeze(0)
+    _, twice = model(x, events(12, 4, 8), model.initial_state(1))
+    _, once = model(x[:, :8], events(8, 4), model.initial_state(1))
+    model.rates.set(torch.full((9, KINDS), 0.3), torch.ones(KINDS))
+    torch.testing.assert_close(model.read(twice)[:, 0], model.read(once)[:, 0])
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("cut", [1, 7, 8, 29])
 def test_cutting_changes_nothing_and_the_state_does_not_grow(cut: int) -> None:
     model, boundary = knowing(kept=3), torch.rand(2, 30) > 0.7
