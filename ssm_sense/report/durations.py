@@ -127,8 +127,9 @@ def durations(topic: Topic, palette: Palette, width_in: float) -> Figure:
         panel.xaxis.set_major_locator(FixedLocator(minutes))
         panel.xaxis.set_minor_locator(NullLocator())
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    for panel in list(panels.flat)[len(panels_of) :]:
-        panel.remove()
+    for place in range(len(panels_of), panels.size):
+        panels.flat[place].remove()
+        panels.flat[place - columns].tick_params(labelbottom=True)
     figure.supxlabel("length of the stream (min)", color=MUTED, fontsize=8.5)
     figure.supylabel(f"{topic.measure} (%)", color=MUTED, fontsize=8.5)
     return figure

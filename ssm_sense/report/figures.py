@@ -143,8 +143,9 @@ def counts(rows: Sequence[Line], palette: Palette, width_in: float) -> Figure:
         panel.set(xlim=(0, most), ylim=(0, limit))
         for axis in (panel.xaxis, panel.yaxis):
             axis.set_major_locator(MaxNLocator(4, integer=True))
-    for panel in list(panels.flat)[len(names) :]:
-        panel.remove()
+    for place in range(len(names), panels.size):
+        panels.flat[place].remove()
+        panels.flat[place - columns].tick_params(labelbottom=True)
     figure.supxlabel("true count", color=MUTED, fontsize=8.5)
     figure.supylabel("answered count", color=MUTED, fontsize=8.5)
     return figure

@@ -116,3 +116,12 @@ def test_all_of_it_is_on_the_page_and_in_files(rows, make, tmp_path) -> None:
     assert {line["budget_bytes"] for line in lines} == {"", "200000", "800000"}
     with open(tmp_path / "page" / "controls.csv") as file:
         assert len(list(csv.DictReader(file))) == 4 + 2
+
+
+def test_every_column_of_panels_has_numbers_below_its_last(make):
+    names = ["ours", "a", "b", "c", "d"]
+    rows = [make.row(name, kind="vsc", mra=0.5) for name in names]
+    figure = figures.counts(rows, Palette(names), figures.WIDE_IN)
+    figure.draw_without_rendering()
+    labelled = [panel.xaxis.get_tick_params()["labelbottom"] for panel in figure.axes]
+    assert labelled == [False, True, True, True, True], "the first has the fifth below it"
