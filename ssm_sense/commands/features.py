@@ -153,12 +153,16 @@ def _work(
 
 
 def _videos(places: list[Path]) -> Iterator[Path]:
-    """The files that are given, and the videos in the folders that are, by their suffix."""
+    """The files that are given, and the videos in the folders that are, by their suffix.
+
+    Hidden files are none of them: such as those that a killed rendering has left half-written.
+    """
     for place in places:
         if not place.exists():
             raise UserError(f"{place}: no such file or folder")
         if place.is_dir():
-            yield from (p for p in place.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+            found = (path for path in place.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
+            yield from (path for path in found if not path.name.startswith("."))
         else:
             yield place
 

@@ -66,6 +66,14 @@ def test_every_video_is_encoded_once(videos: Path, encoder: Path, capsys: pytest
     assert capsys.readouterr().out == f"{cache}: 0 frames encoded; 2 videos complete, 0 failed\n"
 
 
+def test_what_a_killed_rendering_left_half_written_is_no_video(
+    videos: Path, encoder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (videos / ".a.123.mp4").write_bytes((videos / "a.mp4").read_bytes()[:100])
+    assert extract(videos, encoder, "--grid", "3", "--layer", "-1", "--pooling", "average") == 0
+    assert capsys.readouterr().out.endswith("2 videos complete, 0 failed\n")
+
+
 def test_a_video_that_cannot_be_read_fails_alone(
     videos: Path, encoder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
