@@ -78,9 +78,9 @@ def _values(
 
     model.policy.threshold.fill_(found.chosen.threshold)
     model.policy.centre.data.fill_(found.chosen.centre)
-    rates = {} if model.inventory is None else learn_rates(model, streams)
-    names = ["policy.threshold", "policy.centre"]
+    names, rates = ["policy.threshold", "policy.centre"], {}
     if model.inventory is not None:
+        rates = learn_rates(model, streams)
         names += ["inventory.rates.usual", "inventory.rates.scale"]
     return {name: model.state_dict()[name] for name in names}, rates
 

@@ -161,8 +161,9 @@ def _videos(places: list[Path]) -> Iterator[Path]:
         if not place.exists():
             raise UserError(f"{place}: no such file or folder")
         if place.is_dir():
-            found = (path for path in place.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
-            yield from (path for path in found if not path.name.startswith("."))
+            for path in place.rglob("*"):
+                if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".") and path.is_file():
+                    yield path
         else:
             yield place
 

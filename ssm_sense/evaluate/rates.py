@@ -29,20 +29,19 @@ def learn_rates(model: SsmSense, streams: Sequence[Watched]) -> dict[str, tuple[
         ValueError: where no stream has counts.
     """
     assert model.inventory is not None
-    streams = [stream for stream in streams if stream.counts is not None]
-    if not streams:
+    known = [(stream, stream.counts) for stream in streams if stream.counts is not None]
+    if not known:
         raise ValueError("streams: expected some whose true counts are known, got none")
     device = model.policy.threshold.device
     true, found, places = torch.zeros(len(model.concepts)), torch.zeros(len(model.concepts)), []
-    for stream in streams:
+    for stream, counts in known:
         latents, seconds = stream.latents.float().to(device)[None], stream.seconds.to(device)[None]
         _, state = model.observe(latents, seconds, model.initial_state(1))
         held, there = model.inventory.held_by_places(state.sub("inventory"))
         places.append(held[there].cpu())
         found += state["inventory.now"][0, 0].cpu()
-        true += torch.tensor([float((stream.counts or {}).get(name, 0)) for name in model.concepts])
-    known = (true > 0) & (found > 0)
-    scale = torch.where(known, (true / found.clamp_min(1e-6)).clamp(1 / _MOST, _MOST), 0.0)
+        true += torch.tensor([float(counts.get(name, 0)) for name in model.concepts])
+    scale = torch.where((true > 0) & (found > 0), (true / found.clamp_min(1e-6)).clamp(1 / _MOST, _MOST), 0.0)
     rates = model.inventory.rates
     rates.set(torch.cat(places).to(device), scale.to(device))
     numbers = zip(model.concepts, rates.usual.tolist(), rates.scale.tolist(), rates.known.tolist(), strict=True)

@@ -28,8 +28,7 @@ class Rates(nn.Module):
 
     over its n places, with pᵢ what place i seems to hold, up to one, and u the usual rate where the perceptron was
     calibrated, which counts for c places (label shift: Saerens, Latinne & Decaestecker 2002). Where nothing can be told
-    from the pᵢ, all near u, r stays there. A place holds zᵢ, and what seemed to be there beyond one, up to
-    two.
+    from the pᵢ, all near u, r stays there. A place holds zᵢ, and what seemed to be there beyond one, up to two.
 
     Of places that are forgotten it is kept how many there were in each of a few steps of log pᵢ/(1 − pᵢ): 4·(16 + 1)·K
     bytes, however many.

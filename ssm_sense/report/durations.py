@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ssm_sense.metrics.interval import FEWEST_STREAMS, Estimate, stream_mean
+from ssm_sense.report.figures import remove_spare
 from ssm_sense.report.palette import EVENT, FIRST, MUTED, RULE, Palette
 from ssm_sense.report.rows import Line
 from ssm_sense.report.scores import WHOLE, budget_of, credit, floor_of, kind_title, minutes_of, series, settings_of
@@ -127,9 +128,7 @@ def durations(topic: Topic, palette: Palette, width_in: float) -> Figure:
         panel.xaxis.set_major_locator(FixedLocator(minutes))
         panel.xaxis.set_minor_locator(NullLocator())
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    for place in range(len(panels_of), panels.size):
-        panels.flat[place].remove()
-        panels.flat[place - columns].tick_params(labelbottom=True)
+    remove_spare(panels, len(panels_of))
     figure.supxlabel("length of the stream (min)", color=MUTED, fontsize=8.5)
     figure.supylabel(f"{topic.measure} (%)", color=MUTED, fontsize=8.5)
     return figure

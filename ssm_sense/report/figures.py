@@ -143,12 +143,18 @@ def counts(rows: Sequence[Line], palette: Palette, width_in: float) -> Figure:
         panel.set(xlim=(0, most), ylim=(0, limit))
         for axis in (panel.xaxis, panel.yaxis):
             axis.set_major_locator(MaxNLocator(4, integer=True))
-    for place in range(len(names), panels.size):
-        panels.flat[place].remove()
-        panels.flat[place - columns].tick_params(labelbottom=True)
+    remove_spare(panels, len(names))
     figure.supxlabel("true count", color=MUTED, fontsize=8.5)
     figure.supylabel("answered count", color=MUTED, fontsize=8.5)
     return figure
+
+
+def remove_spare(panels: np.ndarray, used: int) -> None:
+    """Remove all but the first of a grid of panels (rows, columns) that share their axes; who is then last of a column
+    has its numbers."""
+    for place in range(used, panels.size):
+        panels.flat[place].remove()
+        panels.flat[place - panels.shape[1]].tick_params(labelbottom=True)
 
 
 def count_kind(rows: Sequence[Line]) -> str | None:
