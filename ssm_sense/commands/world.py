@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ssm_sense.data.world.controls import (
     DECOYS,
     FEWEST_FACTS,
+    NEEDLE_LOOKS,
     NEEDLES_AS,
     ORDERS,
     PANS,
@@ -75,6 +76,7 @@ def _add_controls(render: argparse.ArgumentParser) -> None:
     add("--revisit-order", choices=ORDERS, default="loop", help="the same tour again, or any order (by cut or fade)")
     add("--needle", choices=NEEDLES_AS, default="object", help="standing in the room, or pasted over as many pixels")
     add("--needle-frames", type=int, default=1, metavar="N", help="how many frames a needle is there for")
+    add("--needle-looks", choices=NEEDLE_LOOKS, default="one", help="the same in all streams of a split, or never")
     add("--pan", choices=PANS, default="natural", help="how fast the head turns")
     add("--rate", type=_numbers, default=(), metavar="X,Y,...", help="factors on the number of objects, part by part")
     add("--count-range", type=_range, metavar="LOW-HIGH", help="how many there are of what a count stream asks about")

@@ -16,6 +16,7 @@ DECOYS = ("none", "jump", "flash", "exposure")
 REVISITS = (0, 1, 2, 5)
 ORDERS = ("loop", "shuffle")
 NEEDLES_AS = ("object", "paste")
+NEEDLE_LOOKS = ("one", "varied")
 PANS = ("slow", "natural", "fast")
 FEWEST_FACTS, MOST_FACTS = 4, 128
 MOST_NEEDLE_FRAMES = 240
@@ -33,6 +34,8 @@ class Controls:
         picture (VSC-Repeat), or "shuffle", each time by another walk and at any moment.
     needle: an "object" that stands in the room, or a picture of one, "paste"d over as many pixels as that would show.
     needle_frames: for how many frames in a row it is there.
+    needle_looks: "one" that a needle has in all streams of a split, or "varied": proportions, shades and stuff of its
+        own wherever it appears.
     pan: how fast the head turns.
     rate: factors on how many countable things a room holds, for equal parts of the stream; () for 1 throughout.
     count_range: least and most of the one category that a count stream is asked about, drawn log-uniformly whatever
@@ -51,6 +54,7 @@ class Controls:
     revisit_order: str = "loop"
     needle: str = "object"
     needle_frames: int = 1
+    needle_looks: str = "one"
     pan: str = "natural"
     rate: tuple[float, ...] = ()
     count_range: tuple[int, int] | None = None
@@ -64,6 +68,7 @@ class Controls:
             ("revisit", REVISITS),
             ("revisit_order", ORDERS),
             ("needle", NEEDLES_AS),
+            ("needle_looks", NEEDLE_LOOKS),
             ("pan", PANS),
         ):
             if getattr(self, name) not in known:

@@ -4,6 +4,7 @@ Model space: origin on the floor under the middle of a piece, x to its right, y 
 A `Mesh` grows; `Mesh.soup()` freezes it into triangles.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,7 @@ class Mesh:
         self._uv: list[np.ndarray] = []
         self._material: list[np.ndarray] = []
         self._materials: dict[Material, int] = {}
+        self._parts: list[int] = []
 
     @property
     def triangles(self) -> int:
@@ -73,6 +75,7 @@ class Mesh:
 
     def quads(self, corners: np.ndarray, normals: np.ndarray, uv: np.ndarray, material: Material) -> None:
         """Add quads: corners, normals (n, 4, 3) counter-clockwise from the front, uv (n, 4, 2) in repeats."""
+        self._parts.append(len(corners))
         self._corners.append(corners)
         self._normals.append(normals)
         self._uv.append(uv)
@@ -145,6 +148,7 @@ class Mesh:
         if turn != 0.0:
             c, s = round(float(np.cos(turn)), 9), round(float(np.sin(turn)), 9)
             corners, normals = _turned(corners, c, s), _turned(normals, c, s)
+        self._parts.append(len(corners))
         self._corners.append(corners + np.array(at))
         self._normals.append(normals)
         self._uv.append(other._uv[0])
@@ -162,6 +166,37 @@ class Mesh:
         copy.place(self)
         copy._corners = [block[..., list(axes)] * np.array(signs) for block in copy._corners]
         copy._normals = [block[..., list(axes)] * np.array(signs) for block in copy._normals]
+        return copy
+
+    def remade(
+        self,
+        part: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray] | None],
+        stuff: Callable[[Material], Material],
+    ) -> "Mesh":
+        """A copy, on the floor, of other proportions and materials.
+
+        part: of the lowest and highest corner of what was added at once, where its middle goes and by what each axis
+            is multiplied, (3,) each, or None to leave it out. stuff: what each material becomes.
+        """
+        self._gather()
+        copy, ends = Mesh(), np.cumsum(self._parts)
+        slots = [copy._materials.setdefault(made, len(copy._materials)) for made in map(stuff, self._materials)]
+        numbers = np.array(slots)
+        for first, end in zip(ends - self._parts, ends, strict=True):
+            corners, normals = self._corners[0][first:end], self._normals[0][first:end]
+            low, high = corners.min((0, 1)), corners.max((0, 1))
+            made = part(low, high)
+            if made is None:
+                continue
+            middle, factors = made
+            bent = normals / factors
+            copy._parts.append(len(corners))
+            copy._normals.append(bent / np.sqrt((bent * bent).sum(-1, keepdims=True)))
+            copy._corners.append((corners - (low + high) / 2) * factors + middle)
+            copy._uv.append(self._uv[0][first:end])
+            copy._material.append(numbers[self._material[0][first:end]])
+        copy._gather()
+        copy._corners[0][..., 2] -= copy._corners[0][..., 2].min()
         return copy
 
     def soup(self) -> Soup:

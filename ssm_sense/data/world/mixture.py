@@ -5,13 +5,14 @@ VSI-SUPER's own questions, which are among them.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 
 from ssm_sense.data.clip import Question
 from ssm_sense.data.world.captions import CAPTION_WORDS
 from ssm_sense.data.world.names import CATEGORIES, COLOURS, COUNTABLE, LANDMARKS, NEEDLES, ROOM_KINDS
-from ssm_sense.data.world.questions import LETTERS, count_question, order_question, told_apart
+from ssm_sense.data.world.questions import FRAMES_OF_A_VIDEO, LETTERS, count_question, order_question, told_apart
 from ssm_sense.data.world.truth import NeedleTruth, Truth
 
 Asker = Callable[[Truth, int, np.random.Generator], Question | None]
@@ -21,11 +22,17 @@ def mixture(truth: Truth, t_s: float, rng: np.random.Generator) -> list[Question
     """One question of every kind that can be asked of `truth` at `t_s`, from easy to hard.
 
     Yes-or-no questions are balanced. Objects that show fewer pixels than the counting rule asks for are neither
-    asked for as seen nor as unseen.
+    asked for as seen nor as unseen. Every other question begins with the line that benchmarks put before theirs, so
+    that no answer hangs on it.
     """
     frame = truth.frame_at(t_s)
     asked = (ask(truth, frame, rng) for ask in ASKERS)
-    return [question for question in asked if question is not None]
+    return [_introduced(question, rng) for question in asked if question is not None]
+
+
+def _introduced(question: Question, rng: np.random.Generator) -> Question:
+    text = question.text.removeprefix(FRAMES_OF_A_VIDEO)
+    return replace(question, text=FRAMES_OF_A_VIDEO + text if rng.random() < 0.5 else text)
 
 
 def _at(truth: Truth, frame: int) -> float:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssm_sense.data.world.camera import FOCAL, Pose
+from ssm_sense.data.world.controls import UNCHANGED, Controls
 from ssm_sense.data.world.furnish import Piece, furnish
 from ssm_sense.data.world.furniture.catalogue import NEEDLE_MAKERS
+from ssm_sense.data.world.furniture.varied import varied
 from ssm_sense.data.world.house import House
 from ssm_sense.data.world.layout import Layout, Spot
 from ssm_sense.data.world.look import Look
@@ -39,7 +41,7 @@ def hide_needles(
     shots: Sequence[tuple[Pose, int]],
     count: int,
     rng: np.random.Generator,
-    frames: int = 1,
+    controls: Controls = UNCHANGED,
     avoid: Container[int] = (),
 ) -> tuple[Appearance, ...]:
     """Up to `count` appearances over the frames `shots`, spread over the stream, in order of time.
@@ -48,14 +50,15 @@ def hide_needles(
     time beside another category of landmark, until those are used up. Fewer come back where the stream shows too few
     landmarks clearly.
 
-    frames: how many frames each stays for. avoid: frames in which none begins.
+    controls: for how many frames each stays, and whether all look alike. avoid: frames in which none begins.
     """
+    frames = controls.needle_frames
     names = [NEEDLES[i] for i in rng.permutation(len(NEEDLES))[: -(-count // PER_NEEDLE)]]
     crowded = count > PER_NEEDLE * len(names)
     slots = int(_SPARE_SLOTS * count) if crowded else count
     often = max(PER_NEEDLE, -(-slots // len(names)))
     order = [str(name) for name in rng.permutation((names * often)[:slots])]
-    search = _Search(house, shots, rng, frames, avoid)
+    search = _Search(house, shots, rng, controls, avoid)
     found: list[Appearance] = []
     edges = [round(i * len(shots) / max(slots, 1)) for i in range(slots + 1)]
     for name, first, last in zip(order, edges[:-1], edges[1:], strict=True):
@@ -83,10 +86,11 @@ class _Search:
         house: House,
         shots: Sequence[tuple[Pose, int]],
         rng: np.random.Generator,
-        frames: int,
+        controls: Controls,
         avoid: Container[int],
     ) -> None:
-        self._house, self._shots, self._rng, self._frames, self._avoid = house, shots, rng, frames, avoid
+        self._house, self._shots, self._rng, self._avoid = house, shots, rng, avoid
+        self._frames, self._varied = controls.needle_frames, controls.needle_looks == "varied"
         self._renderer = Renderer(house, 112)
 
     def within(self, name: str, low: int, high: int, used: set[str], number: int) -> Appearance | None:
@@ -94,7 +98,8 @@ class _Search:
         high -= self._frames - 1
         if high <= low:
             return None
-        model = NEEDLE_MAKERS[name](Look(self._rng, self._house.split))
+        maker = varied(NEEDLE_MAKERS[name]) if self._varied else NEEDLE_MAKERS[name]
+        model = maker(Look(self._rng, self._house.split))
         for frame in self._rng.integers(low, high, _TRIES):
             if int(frame) in self._avoid:
                 continue

@@ -115,7 +115,7 @@ def compose(recipe: Recipe) -> Stream:
         "tour": min(int(duration_s / _TOUR_SECONDS_PER_NEEDLE), _TOUR_MOST_NEEDLES),
     }[recipe.task]
     avoid = {*script.blends, *(frame for frame, light in lights.items() if light.white)}
-    needles = hide_needles(house, script.shots, wanted, rng, controls.needle_frames, avoid) if wanted else ()
+    needles = hide_needles(house, script.shots, wanted, rng, controls, avoid) if wanted else ()
     if recipe.task == "vsr" and len(needles) < wanted:
         raise UserError(
             f"recall needs {wanted} appearances beside different landmarks; seed {recipe.seed} of "

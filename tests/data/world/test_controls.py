@@ -60,6 +60,23 @@ def test_the_truth_of_controls_survives_the_disk(tmp_path: Path) -> None:
     assert Truth.load(tmp_path / "truth.json").controls == stream.recipe.controls
 
 
+def test_varied_needles_never_look_the_same_and_stand_on_the_floor() -> None:
+    """Of many, shapes and main materials are all different, and of one maker they are otherwise all the same."""
+    one, many = (composed("vsr", 12, facts=40, needle_looks=looks) for looks in ("one", "varied"))
+    for stream, alike in ((one, True), (many, False)):
+        names = [a.piece.category for a in stream.needles]
+        shapes = {a.piece.model.mesh.soup().corners.tobytes() for a in stream.needles}
+        assert len(names) == 40
+        assert len(shapes) == (len(set(names)) if alike else 40)
+    for needle in many.needles:
+        soup = needle.piece.model.mesh.soup()
+        assert soup.corners.reshape(-1, 3)[:, 2].min() == 0
+        assert np.allclose(np.linalg.norm(soup.normals.reshape(-1, 3), axis=1), 1, atol=1e-4)
+        usual = next(a.piece.model for a in one.needles if a.piece.category == needle.piece.category)
+        assert needle.piece.colour == usual.colour
+        assert 0.5 < needle.piece.model.height / usual.height < 2
+
+
 def test_other_controls_in_its_place_are_an_error(tmp_path: Path) -> None:
     recipe = Recipe("tour", "val", 1, 0.2, size=32, controls=Controls(pan="slow"))
     shoot(recipe, tmp_path / "0.mp4")

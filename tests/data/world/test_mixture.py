@@ -10,6 +10,7 @@ from ssm_sense.data.clip import Question
 from ssm_sense.data.world.captions import caption
 from ssm_sense.data.world.mixture import KINDS, mixture, split_words, vocabulary
 from ssm_sense.data.world.names import CATEGORIES, NUMBERS, plural
+from ssm_sense.data.world.questions import FRAMES_OF_A_VIDEO
 from ssm_sense.data.world.truth import Truth
 
 ROUNDS = 8
@@ -34,38 +35,38 @@ def stay(truth: Truth, frame: int) -> range:
 
 def expected(truth: Truth, q: Question) -> str:
     """The answer, from the question's words alone."""
-    frame = int(q.t_s)
+    frame, text = int(q.t_s), q.text.removeprefix(FRAMES_OF_A_VIDEO)
     room = truth.frames[frame].room
     past = [needle for needle in truth.needles if needle.frame <= frame]
-    if q.text == "Which room is this?":
+    if text == "Which room is this?":
         return truth.kinds[room]
-    if found := re.fullmatch(r"Is there an? (.+) in view\?", q.text):
+    if found := re.fullmatch(r"Is there an? (.+) in view\?", text):
         return "yes" if any(truth.by_id[i].category == found[1] for i in clear(truth, frame)) else "no"
-    if found := re.fullmatch(r"Have you seen an? (.+) in this room so far\?", q.text):
+    if found := re.fullmatch(r"Have you seen an? (.+) in this room so far\?", text):
         items = {i for n in stay(truth, frame) for i in clear(truth, n)}
         return (
             "yes" if any(truth.by_id[i].category == found[1] and truth.by_id[i].room == room for i in items) else "no"
         )
-    if found := re.fullmatch(r"How many different (.+)\(s\) are in this room so far\?", q.text):
+    if found := re.fullmatch(r"How many different (.+)\(s\) are in this room so far\?", text):
         items = {i for n in range(frame + 1) for i in clear(truth, n)}
         return str(sum(truth.by_id[i].category == found[1] and truth.by_id[i].room == room for i in items))
-    if found := re.search(r"How many different (.+)\(s\) are there in the video\?$", q.text):
+    if found := re.search(r"How many different (.+)\(s\) are there in the video\?$", text):
         items = {i for n in range(frame + 1) for i in clear(truth, n)}
         return str(sum(truth.by_id[i].category == found[1] for i in items))
-    if q.text == "How many rooms have we seen so far?":
+    if text == "How many rooms have we seen so far?":
         return str(len({truth.frames[n].room for n in range(frame + 1)}))
-    if q.text == "Which room were we in before this one?":
+    if text == "Which room were we in before this one?":
         return truth.kinds[truth.frames[stay(truth, frame)[0] - 1].room]
-    if found := re.fullmatch(r"Beside which object is the (.+) now\?", q.text):
+    if found := re.fullmatch(r"Beside which object is the (.+) now\?", text):
         return next(n.landmark for n in past if n.frame == frame and n.needle == found[1])
-    if found := re.fullmatch(r"In which room did the (.+) appear last\?", q.text):
+    if found := re.fullmatch(r"In which room did the (.+) appear last\?", text):
         return truth.kinds[[n.room for n in past if n.needle == found[1]][-1]]
-    if found := re.fullmatch(r"Beside which object did the (.+) appear last\?", q.text):
+    if found := re.fullmatch(r"Beside which object did the (.+) appear last\?", text):
         return [n.landmark for n in past if n.needle == found[1]][-1]
-    if found := re.fullmatch(r"Beside which did the (.+) appear first, the (.+) or the (.+)\?", q.text):
+    if found := re.fullmatch(r"Beside which did the (.+) appear first, the (.+) or the (.+)\?", text):
         return next(n.landmark for n in past if n.needle == found[1] and n.landmark in (found[2], found[3]))
-    found = re.search(r"the order in which the (.+) appeared in the video\?$", q.text)
-    assert found, f"a question that nobody knows: {q.text}"
+    found = re.search(r"the order in which the (.+) appeared in the video\?$", text)
+    assert found, f"a question that nobody knows: {text}"
     order = [n.landmark.capitalize() for n in past if n.needle == found[1]]
     right = [o[0] for o in q.options if [x for x in order if x in o[3:].split(", ")] == o[3:].split(", ")]
     assert len(right) == 1
@@ -81,6 +82,12 @@ def test_every_kind_comes_up(asked: list[Question]) -> None:
     kinds = Counter(question.kind for question in asked)
     assert set(kinds) == set(KINDS)
     assert kinds["room_now"] == kinds["count_so_far"] == ROUNDS * 120
+
+
+def test_every_kind_is_asked_with_and_without_the_line_of_benchmarks(asked: list[Question]) -> None:
+    for kind in KINDS:
+        shares = [question.text.startswith(FRAMES_OF_A_VIDEO) for question in asked if question.kind == kind]
+        assert 0.3 < np.mean(shares) < 0.7, kind
 
 
 def test_yes_and_no_are_balanced(asked: list[Question]) -> None:
