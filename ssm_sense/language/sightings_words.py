@@ -15,15 +15,18 @@ LISTED = 4
 _OPTION = re.compile(r"^([A-Z])\. (.+)$", re.MULTILINE)
 _SUREST = 0.98
 """Of an order, however sure both sightings: what is read wrongly may be any of them."""
+_EQUAL = 1e-6
+"""Options as likely as that fit equally well."""
 
 
 class SightingsWords(nn.Module):
     """Five tokens for a question about a thing that was looked for.
 
     Four name what it was seen beside at the surest sightings, in order of time and the fainter the less sure; where the
-    question names several marks, at those alone. The fifth is the letter of the option whose marks were seen in its
-    order, or lies between several, as likely as each fits. Things, marks and options are looked up by the question's
-    own words, so to answer is to copy. A question that names nothing that was looked for gets tokens that say nothing.
+    question names several marks, at those alone. The fifth is the letter of the option that fits best the order in which
+    its marks were seen, or the mean of equals; what is wrong with an answer reaches the sightings as if it lay between
+    all of them, as likely as each fits. Things, marks and options are looked up by the question's own words, so to
+    answer is to copy. A question that names nothing that was looked for gets tokens that say nothing.
 
     Args:
         sought: X words. marks: Y words.
@@ -50,7 +53,7 @@ class SightingsWords(nn.Module):
             told = told.index_put((torch.arange(len(shown), device=told.device), shown), seen[shown])
             letter = names.new_zeros(1, names.shape[1])
             if about.letters:
-                letter = _fits(about.options, seen, at)[None] @ language.embed_words(about.letters)
+                letter = _best(_fits(about.options, seen, at))[None] @ language.embed_words(about.letters)
             rows.append(about.named.to(seen) * torch.cat([told @ names, letter]))
         return self.slot + torch.einsum("njq,jqp->njp", torch.stack(rows), self.said)
 
@@ -66,6 +69,12 @@ class _Asked:
         options = _OPTION.findall(prompt)
         self.letters = [letter for letter, _ in options]
         self.options = [[marks.likest(part) for part in text.split(",")] for _, text in options]
+
+
+def _best(likely: Tensor) -> Tensor:
+    """All of it to the likeliest, in equal parts where there are several, with the gradient of what it was."""
+    best = (likely >= likely.amax() - _EQUAL).to(likely)
+    return likely + (best / best.sum() - likely).detach()
 
 
 def _fits(options: Sequence[Sequence[int]], sure_Y: Tensor, when_Y: Tensor) -> Tensor:
