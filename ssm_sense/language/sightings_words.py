@@ -23,10 +23,10 @@ class SightingsWords(nn.Module):
     """Five tokens for a question about a thing that was looked for.
 
     Four name what it was seen beside at the surest sightings, in order of time and the fainter the less sure; where the
-    question names several marks, at those alone. The fifth is the letter of the option that fits best the order in which
-    its marks were seen, or the mean of equals; what is wrong with an answer reaches the sightings as if it lay between
-    all of them, as likely as each fits. Things, marks and options are looked up by the question's own words, so to
-    answer is to copy. A question that names nothing that was looked for gets tokens that say nothing.
+    question names several marks, at those alone. The fifth is the letter of the option that fits best the order in
+    which its marks were seen, or the mean of equals; what is wrong with an answer reaches the sightings as if it lay
+    between all of them, as likely as each fits. Things, marks and options are looked up by the question's own words, so
+    to answer is to copy. A question that names nothing that was looked for gets tokens that say nothing.
 
     Args:
         sought: X words. marks: Y words.
