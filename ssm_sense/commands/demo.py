@@ -40,12 +40,16 @@ class Videos:
     """Moments at which the mixture is asked when the set is evaluated."""
     count_of: str = ""
     """What a count stream is asked about; "" for all that is countable."""
+    needle_looks: str = "one"
 
 
 SEEN_WELL = "plant,lamp,painting"
 """Of the countable things, those that the tiny vision tower tells apart: what the eye misses, no memory can count."""
 
-TRAINING = (Videos("train", "tour", "train", 1.6, 160), Videos("val", "tour", "val", 1.6, 16))
+TRAINING = (
+    Videos("train", "tour", "train", 1.6, 160, needle_looks="varied"),
+    Videos("val", "tour", "val", 1.6, 16),
+)
 TESTS = (
     Videos("tours", "tour", "test", 1.6, 16, stops=6),
     Videos("recall", "vsr", "test", 2, 32),
@@ -113,6 +117,7 @@ def _render(out: Path, seed: int) -> None:
             "n": videos.count,
             "seed": seed,
             "size": SIZE,
+            "needle-looks": videos.needle_looks,
             **({"count-of": videos.count_of} if videos.count_of else {}),
         }
         world.main(["render", *(text for key, value in arguments.items() for text in (f"--{key}", str(value)))])

@@ -55,6 +55,7 @@ def _run(arguments: argparse.Namespace, plan: "Plan", cells: "list[Cell]", place
     from ssm_sense.sweep.cluster import run_on_ray
     from ssm_sense.sweep.drive import prepare, run_cells
     from ssm_sense.sweep.local import run_here
+    from ssm_sense.sweep.lock import alone_in
 
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=True)
@@ -62,12 +63,13 @@ def _run(arguments: argparse.Namespace, plan: "Plan", cells: "list[Cell]", place
     console.print(f"{plan.name}: {len(cells)} cells, {len(cells) - len(left)} of them finished before", highlight=False)
     if not left:
         return 0
-    prepare(plan, place, console)
-    if arguments.ray is None:
-        lines = run_here(left, place, arguments.workers)
-    else:
-        lines = run_on_ray(left, place, arguments.ray, arguments.workers, arguments.cpus, arguments.gpus)
-    done, failed = run_cells(lines, rows, plan, len(left), console)
+    with alone_in(place.work):
+        prepare(plan, place, console)
+        if arguments.ray is None:
+            lines = run_here(left, place, arguments.workers)
+        else:
+            lines = run_on_ray(left, place, arguments.ray, arguments.workers, arguments.cpus, arguments.gpus)
+        done, failed = run_cells(lines, rows, plan, len(left), console)
     console.print(f"{plan.name}: {done} done, {failed} failed; logs in {place.work / 'cells'}", highlight=False)
     return failed
 
