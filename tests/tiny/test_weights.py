@@ -1,12 +1,16 @@
 """The shipped weights load from the package, know every word of the world, and see what is in it and where."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
 from ssm_sense import tiny
 from ssm_sense.data.clip import Question
-from ssm_sense.data.world.names import ROOM_KINDS
-from ssm_sense.data.world.questions import FRAMES_OF_A_VIDEO
+from ssm_sense.data.world.names import LANDMARKS, NEEDLES, ROOM_KINDS
+from ssm_sense.data.world.questions import FRAMES_OF_A_VIDEO, order_question
+from ssm_sense.data.world.truth import NeedleTruth
 from ssm_sense.folder import load_model
 from ssm_sense.memory.policy import answer
 from ssm_sense.pretrained import load_tokenizer
@@ -93,17 +97,49 @@ def test_the_weights_are_small():
     assert 1e6 < sum(file.stat().st_size for file in files) < 6e6
 
 
-@torch.inference_mode()
-def test_the_model_copies_the_counts_that_it_is_told(monkeypatch):
-    """All from 0 to 99, asked in the benchmark's words: two digits are not taken for one, nor 12 for 21."""
+@pytest.fixture(scope="module")
+def watched():
+    """The whole model, and its state after a few frames of nothing."""
     model, _ = load_model(tiny.folder() / "model")
-    latents, told = torch.randn(1, 8, 16, 128), torch.zeros(1, 4, len(model.concepts))
-    _, state = model.observe(latents, torch.arange(8.0).double()[None], model.initial_state(1))
+    latents, seconds = torch.randn(1, 8, 16, 128, generator=torch.manual_seed(0)), torch.arange(8.0).double()[None]
+    with torch.inference_mode():
+        _, state = model.observe(latents, seconds, model.initial_state(1))
+    return model, state
+
+
+@pytest.mark.parametrize("line", [FRAMES_OF_A_VIDEO, ""], ids=["benchmark", "plain"])
+@torch.inference_mode()
+def test_the_model_copies_the_counts_that_it_is_told(monkeypatch, watched, line):
+    """All from 0 to 99, in the benchmark's words and in a user's: two digits are not taken for one, nor 12 for 21."""
+    model, state = watched
+    told = torch.zeros(1, 4, len(model.concepts))
     monkeypatch.setattr(model.inventory, "read", lambda _: told)
-    text = FRAMES_OF_A_VIDEO + "How many different lamp(s) are there in the video?"
-    prompt = Question(text, "", 0.0, "vsc").prompt
+    prompt = Question(f"{line}How many different lamp(s) are there in the video?", "", 0.0, "vsc").prompt
     copied = 0
     for number in range(100):
         told[:, 0] = number
         copied += answer(model.language, model.prefix(state, prompt), prompt, ()).text == str(number)
     assert copied > 90
+
+
+@pytest.mark.parametrize("line", [FRAMES_OF_A_VIDEO, ""], ids=["benchmark", "plain"])
+@torch.inference_mode()
+def test_the_model_answers_the_order_that_it_is_told(monkeypatch, watched, line):
+    """Of sightings that are sure or half sure, however the options are arranged."""
+    model, state = watched
+    told = torch.zeros(1, 2, len(model.sought), len(model.concepts), dtype=torch.float64)
+    monkeypatch.setattr(model.sightings, "read", lambda _: told)
+    rng, right = np.random.default_rng(0), []
+    for _ in range(60):
+        marks = [str(mark) for mark in rng.permutation(LANDMARKS)[:4]]
+        needle = int(rng.integers(len(NEEDLES)))
+        told.zero_()
+        for t_s, mark in enumerate(marks):
+            seen = torch.tensor([rng.uniform(0.5, 1), 10.0 + t_s], dtype=torch.float64)
+            told[0, :, list(model.sought).index(NEEDLES[needle]), list(model.concepts).index(mark)] = seen
+        shows = [NeedleTruth(t_s, float(t_s), NEEDLES[needle], mark, t_s, 0, 500) for t_s, mark in enumerate(marks)]
+        question = order_question(shows, 30.0, rng)
+        question = replace(question, text=line + question.text.removeprefix(FRAMES_OF_A_VIDEO))
+        given = answer(model.language, model.prefix(state, question.prompt), question.prompt, question.options)
+        right.append(given.text == question.answer)
+    assert np.mean(right) > 0.9
