@@ -125,8 +125,7 @@ def count_cells(objects: np.ndarray, names: dict[int, str]) -> np.ndarray:
 def _needle(house: "House", index: int, pose: "Pose", rng: np.random.Generator) -> "tuple[Piece, ...]":
     """In some pictures, one odd object on the floor in front of the camera; in `train` it never looks the same."""
     from ssm_sense.data.world.furnish import Piece
-    from ssm_sense.data.world.furniture.catalogue import NEEDLE_MAKERS
-    from ssm_sense.data.world.furniture.varied import varied
+    from ssm_sense.data.world.furniture.catalogue import NEEDLE_MAKERS, needle_maker
     from ssm_sense.data.world.layout import Spot
     from ssm_sense.data.world.look import Look
     from ssm_sense.data.world.needle import NEEDLE_ID
@@ -134,8 +133,7 @@ def _needle(house: "House", index: int, pose: "Pose", rng: np.random.Generator) 
     if rng.random() >= NEEDLE_SHARE:
         return ()
     name = sorted(NEEDLE_MAKERS)[rng.integers(len(NEEDLE_MAKERS))]
-    maker = varied(NEEDLE_MAKERS[name]) if house.split == "train" else NEEDLE_MAKERS[name]
-    model = maker(Look(rng, house.split))
+    model = needle_maker(name, "varied" if house.split == "train" else "one")(Look(rng, house.split))
     for _ in range(20):
         angle = np.radians(pose.yaw + rng.uniform(-32, 32))
         away_m = rng.uniform(1.0, 3.5)

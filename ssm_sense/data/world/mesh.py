@@ -180,8 +180,7 @@ class Mesh:
         """
         self._gather()
         copy, ends = Mesh(), np.cumsum(self._parts)
-        slots = [copy._materials.setdefault(made, len(copy._materials)) for made in map(stuff, self._materials)]
-        numbers = np.array(slots)
+        numbers = np.array([copy._materials.setdefault(stuff(m), len(copy._materials)) for m in self._materials])
         for first, end in zip(ends - self._parts, ends, strict=True):
             corners, normals = self._corners[0][first:end], self._normals[0][first:end]
             low, high = corners.min((0, 1)), corners.max((0, 1))

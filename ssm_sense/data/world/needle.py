@@ -8,8 +8,7 @@ import numpy as np
 from ssm_sense.data.world.camera import FOCAL, Pose
 from ssm_sense.data.world.controls import UNCHANGED, Controls
 from ssm_sense.data.world.furnish import Piece, furnish
-from ssm_sense.data.world.furniture.catalogue import NEEDLE_MAKERS
-from ssm_sense.data.world.furniture.varied import varied
+from ssm_sense.data.world.furniture.catalogue import needle_maker
 from ssm_sense.data.world.house import House
 from ssm_sense.data.world.layout import Layout, Spot
 from ssm_sense.data.world.look import Look
@@ -90,7 +89,7 @@ class _Search:
         avoid: Container[int],
     ) -> None:
         self._house, self._shots, self._rng, self._avoid = house, shots, rng, avoid
-        self._frames, self._varied = controls.needle_frames, controls.needle_looks == "varied"
+        self._frames, self._looks = controls.needle_frames, controls.needle_looks
         self._renderer = Renderer(house, 112)
 
     def within(self, name: str, low: int, high: int, used: set[str], number: int) -> Appearance | None:
@@ -98,8 +97,7 @@ class _Search:
         high -= self._frames - 1
         if high <= low:
             return None
-        maker = varied(NEEDLE_MAKERS[name]) if self._varied else NEEDLE_MAKERS[name]
-        model = maker(Look(self._rng, self._house.split))
+        model = needle_maker(name, self._looks)(Look(self._rng, self._house.split))
         for frame in self._rng.integers(low, high, _TRIES):
             if int(frame) in self._avoid:
                 continue

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from ssm_sense.data.world.furniture import kin, leisure, oddities, seating, small, storage, tables, walls, wet
 from ssm_sense.data.world.furniture.model import Model
+from ssm_sense.data.world.furniture.varied import varied
 from ssm_sense.data.world.look import Look
 from ssm_sense.data.world.names import SPLITS
 
@@ -71,5 +72,11 @@ NEEDLE_MAKERS: dict[str, Maker] = {
     "green alien": _by_split(oddities.green_alien, kin.three_eyed_alien, kin.one_eyed_alien),
     "snowman": _by_split(oddities.snowman, kin.bobble_hat_snowman, kin.bucket_hat_snowman),
 }
+
+
+def needle_maker(name: str, looks: str) -> Maker:
+    """Who makes a needle, with `looks` of `Controls.needle_looks`."""
+    return varied(NEEDLE_MAKERS[name]) if looks == "varied" else NEEDLE_MAKERS[name]
+
 
 HUNG = ("painting", "window", "clock", "mirror")
