@@ -1,7 +1,7 @@
 """Every policy against a chosen one: differences on the very same questions, a stream at a time."""
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import count
@@ -12,7 +12,7 @@ from ssm_sense.metrics.compare import Difference, Equivalence, equivalence, holm
 from ssm_sense.metrics.vsi_bench import DIRECTIONS, TASKS, bench_difference
 from ssm_sense.report.palette import VARIABLES, Palette
 from ssm_sense.report.rows import Line
-from ssm_sense.report.scores import credit, series, settings_of, titled_groups
+from ssm_sense.report.scores import budget_of, credit, groups_of_all_lengths, series, settings_of, titled_groups
 from ssm_sense.report.tables import SHOWN
 
 MARGIN = 0.05
@@ -43,37 +43,40 @@ class Comparison:
 def comparisons(rows: Sequence[Line], against: str, margin: float = MARGIN) -> list[Comparison]:
     """All other runs against those of a policy, or against a run of that name, wherever both answered.
 
+    Of each kind of question every length is compared by itself, and all lengths together. Runs of one policy with one
+    budget that differ in their seed are compared as one, each seed with the same of the other's; what is drawn are
+    streams, not seeds. A run that is named is not taken together with others.
+
     Holm's correction is over all of them, for the differences and for the equivalences each by themselves. Questions
     on which a scorer crashed for either are left out; clips that failed count as wrong.
 
     Raises UserError where `against` was not run, has several runs on one group of questions, or none that others share.
     """
-    groups = [(title, chosen, False) for title, chosen in titled_groups(rows)]
+    groups = [(title, chosen, False) for title, chosen in (*titled_groups(rows), *groups_of_all_lengths(rows))]
     groups += [(title, chosen, True) for title, chosen in _bench_groups(rows)]
     found: list[tuple[str, str, str, str, Difference, Equivalence]] = []
     known = False
     for title, chosen, averaged in groups:
-        runs = _by_run(chosen)
-        rivals = [run for run, of in runs.items() if against in (run, series(next(iter(of.values()))))]
+        runs = _runs(chosen, against)
+        rivals = [run for run in runs if against in (run.name, run.policy)]
         if not rivals:
             continue
         known = True
         if len(rivals) > 1:
-            named = ", ".join(rivals)
+            named = ", ".join(run.name for run in rivals)
             raise UserError(f"--against {against}: {title}: expected one run, got {named}; name one of them")
-        theirs = runs.pop(rivals[0])
-        for run, ours in runs.items():
-            shared = [question for question in ours if question in theirs]
-            if shared:
-                pairs = [(credit(ours[q]) or 0.0, credit(theirs[q]) or 0.0, ours[q]["clip"]) for q in shared]
-                mine, others, clips = zip(*pairs, strict=True)
+        for run in runs:
+            pairs = [] if run is rivals[0] else _pairs(run, rivals[0])
+            if pairs:
+                credits = [(credit(mine) or 0.0, credit(theirs) or 0.0, mine["clip"]) for mine, theirs in pairs]
+                mine, others, clips = zip(*credits, strict=True)
                 if averaged:
-                    kinds = [ours[q]["kind"] for q in shared]
+                    kinds = [one["kind"] for one, _ in pairs]
                     difference, equal = bench_difference(kinds, mine, others, clips, margin)
                 else:
                     difference = paired_difference(mine, others, clips)
                     equal = equivalence(mine, others, clips, margin)
-                found.append((title, series(ours[shared[0]]), run, rivals[0], difference, equal))
+                found.append((title, run.policy, run.name, rivals[0].name, difference, equal))
     if not known:
         names = sorted({series(row) for row in rows} | {row["run"] for row in rows})
         raise UserError(f"--against {against}: expected a policy or run among {', '.join(names)}")
@@ -94,15 +97,51 @@ def _bench_groups(rows: Sequence[Line]) -> list[tuple[str, list[Line]]]:
     return sorted(groups.items())
 
 
-def _by_run(rows: Sequence[Line]) -> dict[str, dict[Hashable, Line]]:
-    """The scored rows of each run, by question; one that is asked twice is two."""
-    runs: dict[str, dict[Hashable, Line]] = {}
+@dataclass(frozen=True)
+class _Run:
+    """What one run answered, or one policy's runs of several seeds."""
+
+    name: str
+    policy: str
+    answers: Mapping[Hashable, Mapping[int, Line]]
+    """Of each question, and each seed, the scored row; a question that is asked twice is two."""
+    seeds: frozenset[int]
+
+
+def _runs(rows: Sequence[Line], apart: str) -> list[_Run]:
+    """The runs, those of one policy and budget that differ in their seed as one, but for the one that is called so."""
+    named: dict[str, list[Line]] = {}
     for row in rows:
         if credit(row) is not None:
-            of = runs.setdefault(row["run"], {})
-            asked = (row["clip"], row["kind"], row["question"], *row["options"], row["t_s"])
-            of[next((*asked, time) for time in count() if (*asked, time) not in of)] = row
-    return runs
+            named.setdefault(row["run"], []).append(row)
+    alike: dict[Hashable, list[str]] = {}
+    for name, of in named.items():
+        alike.setdefault(name if name == apart else (series(of[0]), budget_of(of[0])), []).append(name)
+    found = []
+    for names in alike.values():
+        seeds = [named[name][0]["seed"] for name in names]
+        if len(set(seeds)) == len(seeds) > 1:
+            found.append(_run(" + ".join(names), [row for name in names for row in named[name]]))
+        else:
+            found += [_run(name, named[name]) for name in names]
+    return found
+
+
+def _run(name: str, rows: Sequence[Line]) -> _Run:
+    answers: dict[Hashable, dict[int, Line]] = {}
+    for row in rows:
+        asked = (row["clip"], row["kind"], row["question"], *row["options"], row["t_s"])
+        question = next((*asked, time) for time in count() if row["seed"] not in answers.get((*asked, time), {}))
+        answers.setdefault(question, {})[row["seed"]] = row
+    return _Run(name, series(rows[0]), answers, frozenset(row["seed"] for row in rows))
+
+
+def _pairs(run: _Run, rival: _Run) -> list[tuple[Line, Line]]:
+    """What both answered: seed by seed, but where each has only one, whichever that is."""
+    shared = [(run.answers[question], rival.answers[question]) for question in run.answers if question in rival.answers]
+    if len(run.seeds) == len(rival.seeds) == 1:
+        return [(next(iter(mine.values())), next(iter(theirs.values()))) for mine, theirs in shared]
+    return [(mine[seed], theirs[seed]) for mine, theirs in shared for seed in mine if seed in theirs]
 
 
 def against_csv(found: Sequence[Comparison]) -> list[dict[str, Any]]:
@@ -145,7 +184,8 @@ def against_section(found: Sequence[Comparison], against: str, margin: float, pa
         f"<th>p, ± {points}</th><th>Verdict</th><th>n (streams)</th></tr></thead>{body}</table></div>\n"
         f"{end}"
         f'<p class="caption"><b>Score minus that of {escape(against)} on the same questions, in points.</b> '
-        "Intervals: a bootstrap over streams. p: of no difference, by swapping the two within streams at random; "
+        "Runs of several seeds are taken together, seed by seed. Intervals: a bootstrap over streams. "
+        "p: of no difference, by swapping the two within streams at random; "
         f"p, ± {points}: of a difference of {points} points or more, by two one-sided tests. Both are corrected "
         "for all lines of this table (Holm). Better or worse: p is .05 or less; as good: "
         f"p, ± {points} is, and p is not.</p>"

@@ -77,6 +77,19 @@ def score_groups(rows: Sequence[Line]) -> list[Group]:
 
 def titled_groups(rows: Sequence[Line]) -> list[tuple[str, list[Line]]]:
     """The rows of each group of `score_groups`, with its title."""
+    return [
+        (" · ".join(part for part in (name, length) if part), chosen)
+        for name, of in _by_kind(rows)
+        for length, chosen in _by_length(of)
+    ]
+
+
+def groups_of_all_lengths(rows: Sequence[Line]) -> list[tuple[str, list[Line]]]:
+    """The rows of each kind of question that `titled_groups` tells apart by length, all lengths together."""
+    return [(f"{name} · all lengths", of) for name, of in _by_kind(rows) if len(_by_length(of)) > 1]
+
+
+def _by_kind(rows: Sequence[Line]) -> list[tuple[str, list[Line]]]:
     kinds: dict[tuple[str, str], list[Line]] = {}
     for row in rows:
         if row["kind"] is not None:
@@ -85,9 +98,8 @@ def titled_groups(rows: Sequence[Line]) -> list[tuple[str, list[Line]]]:
     order = list(_KINDS)
     places = sorted(kinds, key=lambda key: (order.index(key[0]) if key[0] in order else len(order), *key))
     return [
-        (" · ".join(part for part in (kind_title(kind), dataset, length) if part), chosen)
+        (" · ".join(part for part in (kind_title(kind), dataset) if part), kinds[kind, dataset])
         for kind, dataset in places
-        for length, chosen in _by_length(kinds[kind, dataset])
     ]
 
 

@@ -62,6 +62,41 @@ def test_a_policy_or_a_run_may_be_named(make):
         comparisons(rows[-6:], "rival")
 
 
+def test_all_lengths_are_compared_together_too(make):
+    rows = [
+        row
+        for run, rights in (("ours", [True] * 6), ("rival", [True] * 3 + [False] * 3))
+        for minutes in (1, 10)
+        for row in recall(make, run, rights, settings={"minutes": minutes}, t_s=60.0 * minutes)
+    ]
+    found = {one.group: one for one in comparisons(rows, "rival")}
+    assert list(found) == ["Recall (VSR) · 1 min", "Recall (VSR) · 10 min", "Recall (VSR) · all lengths"]
+    whole = found["Recall (VSR) · all lengths"].difference
+    assert (whole.n, whole.streams) == (12, 6)
+    assert whole == paired_difference([1.0] * 12, ([1.0] * 3 + [0.0] * 3) * 2, [*range(6)] * 2)
+
+
+def test_seeds_of_a_policy_are_compared_together_each_with_its_like(make):
+    answers = {"ours": {0: [True] * 6, 1: [False] * 6}, "rival": {0: [False] * 6, 1: [False] * 6, 2: [True] * 6}}
+    rows = [
+        row
+        for policy, seeds in answers.items()
+        for seed, rights in seeds.items()
+        for row in recall(make, f"{policy}-{seed}", rights, policy=policy, seed=seed)
+    ]
+    (one,) = comparisons(rows, "rival")
+    assert (one.policy, one.run, one.rival) == ("ours", "ours-0 + ours-1", "rival-0 + rival-1 + rival-2")
+    assert (one.difference.value, one.difference.n, one.difference.streams) == (0.5, 12, 6)
+    blind = recall(make, "blind", [False] * 6)
+    differences = {one.run: one.difference for one in comparisons([*rows, *blind], "ours") if one.policy == "blind"}
+    assert (differences["blind"].value, differences["blind"].n) == (-1.0, 6), "of its own seed"
+    named = {one.run: one.difference.value for one in comparisons(rows, "ours-1")}
+    assert named == {"ours-0": 1.0, "rival-0 + rival-1 + rival-2": 0.0}
+    budget = {"minutes": 1, "policy": {"budget_bytes": 5}}
+    wide = recall(make, "wide", [True] * 6, policy="rival", settings=budget, seed=1)
+    assert [one.run for one in comparisons([*rows, *wide], "ours")] == ["rival-0 + rival-1 + rival-2", "wide"]
+
+
 def test_the_average_of_vsi_bench_is_compared_too(make):
     settings = {"benchmark": "vsi-bench", "dataset": "tours"}
     rows = [
