@@ -57,7 +57,7 @@ class SsmSense(AnsweringModel):
             has to be solved, for what is surprising does not depend on what was written; the head is trained all the
             same. None closes the loop.
         concepts: K words, such as "lamp": the kinds of things that an `Inventory` is kept of; none keeps none.
-        places_kept: places that the inventory knows again.
+        places_kept: places that the inventory knows again, at 72 + 2 K bytes each.
         sought: X words, such as "snowman": things of which `Sightings` hold beside which of the concepts they were
             seen, and when; none holds none.
 
@@ -69,6 +69,7 @@ class SsmSense(AnsweringModel):
         "event_probes": 1,
         "frame_connector.slot": 0,
         "inventory.place": 0,
+        "inventory.places.place": 0,
         "sightings.place": 0,
     }
 
@@ -89,7 +90,7 @@ class SsmSense(AnsweringModel):
         lfp_weight: float = 0.1,
         source: SurpriseSource | None = None,
         concepts: Sequence[str] = (),
-        places_kept: int = 32,
+        places_kept: int = 375,
         sought: Sequence[str] = (),
     ) -> None:
         if sought and not concepts:
@@ -286,11 +287,6 @@ class SsmSense(AnsweringModel):
         per_query = self.language.loss(seen, prompts, [q.answer for q in queries])
         x = self.scale(latents_BTSV)
         lfp = lfp_loss(trace.predicted[:, :-1], x[:, 1:])
-        more = {}
-        if self.inventory is not None and told.rooms_BT is not None:
-            more["places"] = self.inventory.places.loss(x.mean(2), told.rooms_BT)
-        if self.sightings is not None and told.beside_BTX is not None:
-            more["sightings"] = self.sightings.loss(x, told.beside_BTX)
         if self.training:
             self.policy.follow(trace.surprise[:, 1:].mean(-1))
         answer = per_query.mean()
@@ -306,8 +302,36 @@ class SsmSense(AnsweringModel):
             "per_query": per_query,
             "readout": read.transpose(0, 1).flatten(2),
             "inventory": trace.inventory,
-            **more,
+            **self._told_losses(x, trace.decision.boundary, told),
         }
+
+    def look_losses(self, latents_BTSV: Tensor, seconds_BT: Tensor, told: Told = NOTHING) -> dict[str, Tensor]:
+        """Those of what looks at latents by itself, whose training needs neither encoder nor language model.
+
+        Returns:
+            ``inventory`` (B, T, 4, K) and, where they are told, ``places`` and ``sightings``, as `losses` has them.
+
+        Raises:
+            ValueError: without an inventory, or in closed loop, where the encoder tells events.
+        """
+        if self.inventory is None or self.source is None:
+            raise ValueError("look_losses: expected an inventory, and a source of surprise outside the closed loop")
+        x = self.scale(latents_BTSV)
+        state, boundary = self.initial_state(len(x)), told.events_BT
+        if boundary is None:
+            with torch.no_grad():
+                surprise, _ = self.source(x, state.sub("source"))
+                boundary = self.policy(surprise, seconds_BT, state.sub("policy"))[0].boundary
+        found, _ = self.inventory(x, boundary, state.sub("inventory"))
+        return {"inventory": found, **self._told_losses(x, boundary, told)}
+
+    def _told_losses(self, x: Tensor, boundary_BT: Tensor, told: Told) -> dict[str, Tensor]:
+        found = {}
+        if self.inventory is not None and told.rooms_BT is not None:
+            found["places"] = self.inventory.places.loss(x, told.rooms_BT, boundary_BT)
+        if self.sightings is not None and told.beside_BTX is not None:
+            found["sightings"] = self.sightings.loss(x, told.beside_BTX)
+        return found
 
     def memory(self) -> RecurrentMemory:
         """One stream's memory, which is the recurrent state."""

@@ -175,6 +175,27 @@ def test_surprise_from_elsewhere_streams_as_it_runs_in_parallel(model: SsmSense)
 
 
 @torch.no_grad()
+def test_to_look_alone_gives_the_losses_of_looking(model: SsmSense) -> None:
+    latents, seconds = stream(40, streams=2)
+    told = Told(
+        rooms_BT=torch.arange(40).div(8, rounding_mode="floor").expand(2, 40),
+        beside_BTX=torch.ones(2, 40, 1, dtype=torch.int64),
+    )
+    with pytest.raises(ValueError, match="expected an inventory, and a source of surprise"):
+        model.look_losses(latents, seconds, told)
+    model.source = EmaDistance(places=4, vision_width=12)
+    model.policy.threshold.fill_(0.8)
+    for events in (None, torch.rand(2, 40) < 0.2):
+        told = told._replace(events_BT=events)
+        whole = model.losses(latents, seconds, [Query(0, 39, "how many chairs", "3")], told)
+        alone = model.look_losses(latents, seconds, told)
+        assert whole["events"] > 0
+        assert alone.keys() == {"inventory", "places", "sightings"}
+        for name, found in alone.items():
+            torch.testing.assert_close(found, whole[name], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
 def test_only_a_question_about_what_is_in_the_inventory_is_told_of_it(model: SsmSense) -> None:
     trace, state = model.observe(*stream(40), model.initial_state(1))
     blank = State({**state, "inventory.now": torch.zeros(1, 4, 2)})

@@ -18,6 +18,7 @@ from ssm_sense.lit.parts import train_only
 from ssm_sense.lit.ranks import follow_together, shares, totals
 from ssm_sense.lit.start import start_from
 from ssm_sense.memory.answering import AnsweringModel, Told
+from ssm_sense.model import SsmSense
 from ssm_sense.nn.inventory import inventory_loss
 from ssm_sense.nn.reader import LinearReader
 
@@ -32,10 +33,12 @@ class StreamModule(L.LightningModule):
             None trains all that the model does not freeze itself, at the optimizer's rate.
         start: a model folder to begin from, such as the stage before this one wrote, language model and latents'
             scale included; None begins at the language model's own weights, and all else at random.
-        new: parts that the folder's model has not and that begin at random, such as "inventory".
+        new: parts that begin at random, such as "inventory", whatever the folder's model has of them.
         lr_scheduler: stepped after every optimizer step; None keeps the rate constant.
         true_events_steps: for so many steps the true boundaries stand in for found ones, while the predictor whose
             surprise finds them is still untrained.
+        look_alone: train nothing but a model's inventory, with its places, and its sightings, without running the rest:
+            many times as fast. ``rates`` says which of them.
         inventory_weight: of how wrong a model's inventory and sightings are, where it keeps them and streams tell the
             truth.
         true_events_always: they do so to the end, in validation and test too: an oracle, and no result of the model's.
@@ -58,6 +61,7 @@ class StreamModule(L.LightningModule):
         true_events_always: bool = False,
         new: list[str] | None = None,
         inventory_weight: float = 0.0,
+        look_alone: bool = False,
     ) -> None:
         super().__init__()
         if backend not in ("any", "native"):
@@ -70,6 +74,12 @@ class StreamModule(L.LightningModule):
         self.backend = backend
         self.rates, self.start, self.new = rates, start, new or []
         self.inventory_weight = inventory_weight
+        if look_alone and not (isinstance(model, SsmSense) and inventory_weight and not reader_weight):
+            raise ValueError(
+                "look_alone: expected SsmSense, an inventory_weight above 0 and a reader_weight of 0, got "
+                f"{type(model).__name__}, {inventory_weight} and {reader_weight}"
+            )
+        self.look_alone = look_alone
         if reader_weight and not model.readout_width:
             raise ValueError(f"reader_weight: expected 0 for {type(model).__name__}, which hands a reader nothing")
         if inventory_weight and not set(model.concepts) <= set(CATEGORIES):
@@ -158,10 +168,14 @@ class StreamModule(L.LightningModule):
         not yet its share in the whole batch's.
         """
         told = Told(events, *self._told(batch), *(self._true(batch) if self.inventory_weight else ()))
-        losses = self.model.losses(batch.latents, batch.seconds, batch.queries, told)
-        per_query, readout, found = losses.pop("per_query"), losses.pop("readout", None), losses.pop("inventory", None)
-        losses["loss"] = losses["loss"] + (batch.weight - 1) * losses["answer"]
-        losses["answer"] = batch.weight * losses["answer"]
+        if self.look_alone:
+            losses, per_query = self._look(batch, told)
+        else:
+            losses = self.model.losses(batch.latents, batch.seconds, batch.queries, told)
+            per_query = losses.pop("per_query")
+            losses["loss"] = losses["loss"] + (batch.weight - 1) * losses["answer"]
+            losses["answer"] = batch.weight * losses["answer"]
+        readout, found = losses.pop("readout", None), losses.pop("inventory", None)
         if self.reader is not None and readout is not None and batch.truth is not None:
             read = self._weighed(self.reader.losses(readout, batch.truth), batch.truth)
             losses["reader"] = self.reader.loss(read)
@@ -174,6 +188,12 @@ class StreamModule(L.LightningModule):
             if name in losses:
                 losses["loss"] = losses["loss"] + self.inventory_weight * losses[name]
         return losses, per_query
+
+    def _look(self, batch: StreamBatch, told: Told) -> tuple[dict[str, Tensor], Tensor]:
+        """The losses without those of answers, to which the others are added, and no query's."""
+        assert isinstance(self.model, SsmSense)
+        losses = self.model.look_losses(batch.latents, batch.seconds, told)
+        return {"loss": batch.latents.new_zeros(()), **losses}, batch.latents.new_zeros(0)
 
     def _told(self, batch: StreamBatch) -> tuple[Tensor | None, Tensor | None]:
         """What the model is told in place of its own inventory, (B, T, 4, K), and of its sightings, (n, 2, X, Y).
@@ -226,7 +246,7 @@ class StreamModule(L.LightningModule):
         losses, per_query = self._losses(batch, batch.events if self.true_events_always else None)
         for name, value in losses.items():
             self._add(f"{stage}/{name}", float(value) * len(batch.seconds), len(batch.seconds))
-        for kind, loss in zip(batch.kinds, per_query.tolist(), strict=True):
+        for kind, loss in zip([] if self.look_alone else batch.kinds, per_query.tolist(), strict=True):
             self._add(f"{stage}/answer_{kind}", loss, 1)
 
     def _add(self, name: str, total: float, number: int) -> None:

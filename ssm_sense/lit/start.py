@@ -22,7 +22,8 @@ def start_from(model: AnsweringModel, folder: Path, new: Sequence[str] = ()) -> 
     """Load a model, its language model included, with the weights of a model folder.
 
     The folder's model may have watched a coarser grid: what it learned of a place then holds for all places that this
-    one was divided into. Nothing but safetensors and the language model's own files is read. Raises UserError where the
+    one was divided into. Parts that are ``new`` begin at random, whether the folder has them or not, and in whatever
+    shape. Nothing but safetensors and the language model's own files is read. Raises UserError where the
     folder holds no model, or one that does not fit: every weight must be there, in the same shape, and no other.
     """
     path = folder / "model.safetensors"
@@ -40,7 +41,9 @@ def start_from(model: AnsweringModel, folder: Path, new: Sequence[str] = ()) -> 
         if not added:
             raise UserError(f"new: expected parts of this model, got {part!r}")
         for name in added:
-            del wanted[name]
+            wanted.pop(name, None)
+        for name in [name for name in weights if name == part or name.startswith(f"{part}.")]:
+            del weights[name]
     for name, dim in model.places_in.items():
         if name in weights and name in wanted:
             weights[name] = _divide(weights[name], dim, wanted[name].shape[dim])

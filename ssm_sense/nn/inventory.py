@@ -29,7 +29,7 @@ class Inventory(nn.Module):
 
     A frame's latents are read location by location: whether a kind is in view is what all locations say together. What
     an event held is read from the maxima of what all its locations showed, in whatever order: a frame seen twice adds
-    nothing. So is what a place held, of all events that were there: a room seen again adds what was not seen of it
+    nothing. A place held the most of each kind that any event there did: a room seen again adds what was not seen of it
     before (`Places`). There were as many so far as all places held, those included that were forgotten; what is read of
     that is corrected for how often the stream meets a kind at all, where that was calibrated (`Rates`).
 
@@ -44,7 +44,7 @@ class Inventory(nn.Module):
         kept: places that are known again.
     """
 
-    def __init__(self, vision_width: int, locations: int, kinds: int, width: int = 256, kept: int = 32) -> None:
+    def __init__(self, vision_width: int, locations: int, kinds: int, width: int = 256, kept: int = 128) -> None:
         super().__init__()
         if kinds < 1:
             raise ValueError(f"kinds: expected 1 or more, got {kinds}")
@@ -56,13 +56,13 @@ class Inventory(nn.Module):
         self.up = nn.Linear(width, width)
         self.held = nn.Linear(width, kinds)
         self.seen = nn.Linear(width, kinds)
-        self.places = Places(vision_width, width, kinds, kept)
+        self.places = Places(vision_width, locations, kinds, kept)
         self.rates = Rates(kinds)
         for quiet in (self.held, self.in_view):
             nn.init.constant_(quiet.bias, _QUIET)
 
     def initial_state(self, streams: int) -> State:
-        """``peak`` (B, D), ``sums`` (B, V) and ``frames`` (B,) of the event in progress, ``places.…``, and counts.
+        """``peak`` (B, D), ``sums`` (B, W) and ``frames`` (B,) of the event in progress, ``places.…``, and counts.
 
         Those are ``forgotten`` (B, K), what places held that are kept no more, ``rates.…`` of them, and ``now``
         (B, 4, K), the newest rows.
@@ -71,7 +71,7 @@ class Inventory(nn.Module):
         return State.join(
             {
                 "peak": self.pool.initial_state(streams)["peak"],
-                "sums": blank(streams, self.place.shape[1]),
+                "sums": blank(streams, self.places.width),
                 "frames": blank(streams),
                 "places": self.places.initial_state(streams),
                 "forgotten": blank(streams, self.kinds),
@@ -88,15 +88,18 @@ class Inventory(nn.Module):
         h = F.gelu(self.look(x_BTSV + self.place))
         view = torch.sigmoid(self.in_view(h).logsumexp(2))
         peak = self.pool.peaks(h, boundary_BT, state)
-        sums, frames = self._since(x_BTSV.mean(2), boundary_BT, state)
+        with torch.no_grad():  # Places learn from their own loss alone.
+            sums, frames = self._since(self.places.describe(x_BTSV), boundary_BT, state)
         begun = boundary_BT.any(0).nonzero().squeeze(1).tolist()
         rows, ledger = [], (state.sub("places"), state["forgotten"], state.sub("rates"))
         last = state["peak"], state["sums"], state["frames"]
-        for start, stop in pairwise(sorted({0, *begun, x_BTSV.shape[1]})):
+        starts = sorted({0, *begun})
+        sizes = [stop - start for start, stop in pairwise([*starts, x_BTSV.shape[1]])]
+        for start, *event in zip(starts, *(part.split(sizes, 1) for part in (peak, sums, frames)), strict=True):
             if start in begun:
                 ledger = self._leave(boundary_BT[:, start], *last, *ledger)
-            rows.append(self._rows(peak[:, start:stop], sums[:, start:stop], *ledger[:2]))
-            last = peak[:, stop - 1], sums[:, stop - 1], frames[:, stop - 1]
+            rows.append(self._rows(event[0], event[1], *ledger[:2]))
+            last = event[0][:, -1], event[1][:, -1], event[2][:, -1]
         found = torch.cat([torch.cat(rows, dim=1), view.unsqueeze(2)], dim=2)
         after: dict[str, State | Tensor] = {
             "peak": last[0],
@@ -107,12 +110,12 @@ class Inventory(nn.Module):
         }
         return found, State.join(after)
 
-    def _since(self, x_BTV: Tensor, boundary_BT: Tensor, state: State) -> tuple[Tensor, Tensor]:
-        """Of the event in progress at each of T frames the sum so far, (B, T, V), and the number of frames, (B, T)."""
+    def _since(self, described_BTW: Tensor, boundary_BT: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """Of the event in progress at each of T frames the sum so far, (B, T, W), and the number of frames, (B, T)."""
         event = boundary_BT.cumsum(1)
-        same = (event.unsqueeze(2) == event.unsqueeze(1)).tril().to(x_BTV.dtype)
-        first = (event == 0).to(x_BTV.dtype)
-        sums = same @ x_BTV + first.unsqueeze(-1) * state["sums"].unsqueeze(1)
+        same = (event.unsqueeze(2) == event.unsqueeze(1)).tril().to(described_BTW.dtype)
+        first = (event == 0).to(described_BTW.dtype)
+        sums = same @ described_BTW + first.unsqueeze(-1) * state["sums"].unsqueeze(1)
         return sums, same.sum(-1) + first * state["frames"].unsqueeze(1)
 
     def _leave(
@@ -120,18 +123,18 @@ class Inventory(nn.Module):
     ) -> tuple[State, Tensor, State]:
         """The places, and what is forgotten, after the events in progress ended where ``left_B``."""
         at = self.places.recognise(sums.unsqueeze(1), places)
-        whole = self.places.merge(peak.unsqueeze(1), at, places)
-        held, _ = self._hold(whole)
+        held = torch.maximum(self._hold(peak)[0], self.places.held(at, places)[:, 0])
         left = (left_B & (frames > 0)).to(peak.dtype)
-        gone, after = self.places.leave(left, at[:, 0], whole[:, 0], sums, frames, held[:, 0], places)
+        gone, after = self.places.leave(left, at[:, 0], sums, frames, held, places)
         return after, forgotten + gone, self.rates.forget(gone, (gone > 0).any(1), rates)
 
-    def _rows(self, peak_BTD: Tensor, sums_BTV: Tensor, places: State, forgotten: Tensor) -> Tensor:
+    def _rows(self, peak_BTD: Tensor, sums_BTW: Tensor, places: State, forgotten: Tensor) -> Tensor:
         """All `ROWS` but the last, (B, T, 3, K)."""
-        at = self.places.recognise(sums_BTV, places)
-        here, seen = self._hold(self.places.merge(peak_BTD, at, places))
-        elsewhere = (forgotten + places["held"].sum(1)).unsqueeze(1) - at @ places["held"]
-        return torch.stack([elsewhere + here, here, seen], dim=2)
+        held, seen = self._hold(peak_BTD)
+        before = self.places.held(self.places.recognise(sums_BTW, places), places)
+        here = torch.maximum(held, before)
+        elsewhere = (forgotten + places["held"].to(held).sum(1)).unsqueeze(1) - before
+        return torch.stack([elsewhere + here, here, torch.maximum(seen, before.clamp(max=1))], dim=2)
 
     def _hold(self, peak: Tensor) -> tuple[Tensor, Tensor]:
         """How many of each kind, and how likely any: (..., K) each."""
@@ -148,7 +151,7 @@ class Inventory(nn.Module):
         """What the places that are kept hold, uncorrected, this one last: (B, M + 1, K); which there are (B, M + 1)."""
         places = state.sub("places")
         at = self.places.recognise(state["sums"].unsqueeze(1), places)[:, 0]
-        held = torch.cat([places["held"], state["now"][:, 1:COUNTS]], dim=1)
+        held = torch.cat([places["held"].to(state["now"]), state["now"][:, 1:COUNTS]], dim=1)
         return held, torch.cat([(places["frames"] > 0) & (at == 0), state["frames"].unsqueeze(1) > 0], dim=1)
 
     def alone(self, state: State) -> State:

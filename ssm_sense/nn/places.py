@@ -1,10 +1,9 @@
-"""Places that were seen before: what each showed, and whether an event is in one of them again."""
+"""Places that were seen before: what each looks like and held, and whether an event is in one of them again."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssm_sense.nn.peak_pool import NOTHING
 from ssm_sense.state import State
 
 _SHARP = 10.0
@@ -13,114 +12,135 @@ _SCALE, _BIAS = 1.0, -1.2
 """Before anything is learned no place is taken for another: the highest logit is -2."""
 _PART = 10
 """Frames of the longest part of a stay that training compares with others."""
-_SURE = 0.8
-"""How likely it must be the same place: one that is not known again is counted twice, one mistaken not at all."""
+_PURE = 0.75
+"""Share of an event's frames that must be of one room for training to call it that room's."""
+_UNIT = 127.0
+"""What a key is kept in: 1 is so many steps of a signed byte."""
 
 
 class Places(nn.Module):
-    """M places, each the union of the events that were there, in a state of fixed size.
+    """M places, each in a key of signed bytes and how many of each kind it held, in a state of fixed size.
 
-    A place is told by the mean of the latents that its events showed, through a small perceptron, and known again where
-    the cosine is high. An event at a known place joins it: peaks are merged by their maximum, as within an event. One
-    at a new place takes a free slot, or that of the place that was left the longest ago.
+    A frame is described by the mean over its locations of a learned feature, an event by the sum over its frames. A
+    perceptron makes a key of that, and a place is known again where the cosine of keys is high. An event at a known
+    place joins it: the key is the direction of both, weighed by frames, and the place held the more of the two of each
+    kind. One at a new place takes a free slot, or that of the place that was left the longest ago.
 
     Args:
         vision_width: V.
-        width: of the peaks.
+        locations: S.
         kinds: K, what is counted at a place.
         kept: M.
-        key_width: of what a place is told by.
+        width: W, of what describes a frame.
+        key_width: bytes that a place is told by.
     """
 
-    def __init__(self, vision_width: int, width: int, kinds: int, kept: int, key_width: int = 64) -> None:
+    def __init__(
+        self, vision_width: int, locations: int, kinds: int, kept: int, width: int = 128, key_width: int = 64
+    ) -> None:
         super().__init__()
         if kept < 1:
             raise ValueError(f"kept: expected 1 or more, got {kept}")
-        self.vision_width, self.width, self.kinds, self.kept = vision_width, width, kinds, kept
-        self.norm = nn.LayerNorm(vision_width)
-        self.up = nn.Linear(vision_width, 2 * vision_width)
-        self.down = nn.Linear(2 * vision_width, key_width)
+        self.kinds, self.kept, self.width, self.key_width = kinds, kept, width, key_width
+        self.place = nn.Parameter(torch.zeros(locations, vision_width))
+        self.look = nn.Linear(vision_width, width)
+        self.norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, 2 * width)
+        self.down = nn.Linear(2 * width, key_width)
         self.scale = nn.Parameter(torch.tensor(_SCALE))
         self.bias = nn.Parameter(torch.tensor(_BIAS))
 
     def initial_state(self, streams: int) -> State:
-        """Of each place ``peaks`` (B, M, D), ``sums`` (B, M, V) of ``frames`` (B, M), ``held`` (B, M, K), ``age``."""
+        """Of each place ``key`` (B, M, bytes) int8, ``held`` (B, M, K) bfloat16, ``frames`` (B, M) and ``age``."""
         blank = self.norm.weight.new_zeros
         return State(
             {
-                "peaks": blank(streams, self.kept, self.width) + NOTHING,
-                "sums": blank(streams, self.kept, self.vision_width),
+                "key": blank(streams, self.kept, self.key_width, dtype=torch.int8),
+                "held": blank(streams, self.kept, self.kinds, dtype=torch.bfloat16),
                 "frames": blank(streams, self.kept),
-                "held": blank(streams, self.kept, self.kinds),
                 "age": blank(streams, self.kept),
             }
         )
 
-    def alike(self, sums_nV: Tensor, others_mV: Tensor) -> Tensor:
-        """Logits (..., n, m) of two sums of latents being of the same place."""
-        return _SHARP * (self.scale * self._key(sums_nV) @ self._key(others_mV).mT + self.bias)
+    def describe(self, x_BTSV: Tensor) -> Tensor:
+        """What a place is told by, of each frame: (B, T, W)."""
+        return F.gelu(self.look(x_BTSV + self.place)).mean(2)
 
-    def loss(self, x_BTV: Tensor, rooms_BT: Tensor) -> Tensor:
-        """Cross-entropy of whether any two parts of a stream are of the same room.
-
-        A room that is never seen again is seen again all the same once its stay is cut in parts: where the room
-        changes, and wherever ten frames are full.
-
-        Args:
-            x_BTV: standardised latents, the mean over a frame. rooms_BT: the number of the room of each.
-        """
-        frames = torch.arange(x_BTV.shape[1], device=x_BTV.device)
-        changes = F.pad(rooms_BT[:, 1:] != rooms_BT[:, :-1], (1, 0)) | (frames % _PART == 0)
-        part = changes.cumsum(1) - 1
-        parts = F.one_hot(part, int(part.max()) + 1).to(x_BTV.dtype)
-        sums, size = parts.mT @ x_BTV, parts.sum(1)
-        room = (parts * rooms_BT.unsqueeze(-1)).sum(1) / size.clamp_min(1)
-        there = size > 0
-        pairs = (there.unsqueeze(1) & there.unsqueeze(2)).triu(1)
-        same = (room.unsqueeze(1) == room.unsqueeze(2)).to(x_BTV.dtype)
-        wrong = F.binary_cross_entropy_with_logits(self.alike(sums, sums), same, reduction="none")
-        return (wrong * pairs).sum() / pairs.sum().clamp_min(1)
-
-    def _key(self, sums: Tensor) -> Tensor:
-        # A norm makes the mean of a sum, whatever the number of frames.
+    def key(self, sums: Tensor) -> Tensor:
+        """Sums of descriptions (..., W) to unit vectors; a norm makes means of them, whatever the number of frames."""
         return F.normalize(self.down(F.gelu(self.up(self.norm(sums)))), dim=-1)
 
-    def recognise(self, sums_BTV: Tensor, state: State) -> Tensor:
-        """Which of the places T events are at: (B, T, M), one 1 or none."""
-        alike = self.alike(sums_BTV, state["sums"]).masked_fill(state["frames"].unsqueeze(1) == 0, -torch.inf)
-        best = F.one_hot(alike.argmax(-1), self.kept).to(alike.dtype)
-        return best * (torch.sigmoid(alike.amax(-1, keepdim=True)) > _SURE)
+    def alike(self, keys_nk: Tensor, others_mk: Tensor) -> Tensor:
+        """Logits (..., n, m) of two keys being of the same place."""
+        return _SHARP * (self.scale * keys_nk @ others_mk.mT + self.bias)
 
-    def merge(self, peak_BTD: Tensor, at_BTM: Tensor, state: State) -> Tensor:
-        """What the places of T events have shown with them: (B, T, D)."""
-        known = at_BTM.sum(-1, keepdim=True) > 0
-        return torch.where(known, torch.maximum(peak_BTD, at_BTM @ state["peaks"]), peak_BTD)
+    def loss(self, x_BTSV: Tensor, rooms_BT: Tensor, boundary_BT: Tensor) -> Tensor:
+        """Cross-entropy of whether any two parts of a batch are of the same room, summed over pairs, per part.
+
+        Parts are what is found to be one event, if most of it is of one room, and stays as they truly were, cut where
+        the room changes and wherever ten frames are full: so tours without revisits teach something too. The rooms of
+        different streams are different ones.
+
+        Args:
+            x_BTSV: standardised latents. rooms_BT: the number of the room of each frame. boundary_BT: found.
+        """
+        streams, frames = rooms_BT.shape
+        at = torch.arange(frames, device=rooms_BT.device)
+        changes = F.pad(rooms_BT[:, 1:] != rooms_BT[:, :-1], (1, 0)) | (at % _PART == 0)
+        kinds = int(rooms_BT.max()) + 1
+        described, room = self.describe(x_BTSV), F.one_hot(rooms_BT, kinds).to(x_BTSV.dtype)
+        keys, names = [], []
+        for begins in (changes, boundary_BT):
+            part = begins.cumsum(1)
+            parts = F.one_hot(part, int(part.max()) + 1).to(x_BTSV.dtype)
+            most, name = (parts.mT @ room).max(-1)
+            pure = (most > 0) & (most >= _PURE * parts.sum(1))
+            keys.append(self.key((parts.mT @ described)[pure]))
+            names.append((name + kinds * torch.arange(streams, device=name.device).unsqueeze(1))[pure])
+        every, of = torch.cat(keys), torch.cat(names)
+        same = (of.unsqueeze(0) == of.unsqueeze(1)).to(every.dtype)
+        wrong = F.binary_cross_entropy_with_logits(self.alike(every, every), same, reduction="none")
+        return wrong.triu(1).sum() / len(of)
+
+    def recognise(self, sums_BTW: Tensor, state: State) -> Tensor:
+        """Which of the places T events are at, if they are more likely than not at any: (B, T, M), one 1 or none."""
+        alike = self.alike(self.key(sums_BTW), state["key"].to(sums_BTW) / _UNIT)
+        alike = alike.masked_fill(state["frames"].unsqueeze(1) == 0, -torch.inf)
+        best = F.one_hot(alike.argmax(-1), self.kept).to(alike.dtype)
+        return best * (alike.amax(-1, keepdim=True) > 0)
+
+    def held(self, at_BTM: Tensor, state: State) -> Tensor:
+        """What is known that the places of T events held, (B, T, K); nothing of new ones."""
+        return at_BTM @ state["held"].to(at_BTM)
 
     def leave(
-        self,
-        left_B: Tensor,
-        at_BM: Tensor,
-        peak_BD: Tensor,
-        sums_BV: Tensor,
-        frames_B: Tensor,
-        held_BK: Tensor,
-        state: State,
+        self, left_B: Tensor, at_BM: Tensor, sums_BW: Tensor, frames_B: Tensor, held_BK: Tensor, state: State
     ) -> tuple[Tensor, State]:
         """Write events that ended where ``left_B``: what was held by places forgotten for them (B, K), and the state.
 
-        peak_BD, held_BK: of the place, with the event.
+        held_BK: of the place, with the event.
         """
-        known = at_BM.sum(-1, keepdim=True) > 0
         oldest = torch.where(state["frames"] == 0, torch.inf, state["age"]).argmax(-1)
-        slot = torch.where(known, at_BM, F.one_hot(oldest, self.kept).to(at_BM.dtype)) * left_B.unsqueeze(-1)
-        here, forgets = slot.unsqueeze(-1), (slot * ~known).unsqueeze(-1)
-        old = state["sums"] * (1 - forgets)
-        return (forgets * state["held"]).sum(1), State(
-            {
-                "peaks": torch.where(here > 0, peak_BD.unsqueeze(1), state["peaks"]),
-                "sums": old + here * sums_BV.unsqueeze(1),
-                "frames": state["frames"] * (1 - forgets.squeeze(-1)) + slot * frames_B.unsqueeze(-1),
-                "held": torch.where(here > 0, held_BK.unsqueeze(1), state["held"]),
-                "age": (state["age"] + left_B.unsqueeze(-1)) * (1 - slot),
-            }
-        )
+        known = at_BM.sum(-1) > 0
+        slot = torch.where(known, at_BM.argmax(-1), oldest).unsqueeze(-1)
+        key, held, frames = (state[name].gather(1, _rows(slot, state[name])) for name in ("key", "held", "frames"))
+        forgets = (left_B * ~known).unsqueeze(-1)
+        before = frames * (1 - forgets)
+        both = before * key[:, 0].to(sums_BW) + frames_B.unsqueeze(-1) * _UNIT * self.key(sums_BW)
+        written = {
+            "key": (_UNIT * F.normalize(both, dim=-1)).round().unsqueeze(1),
+            "held": held_BK.unsqueeze(1),
+            "frames": before + frames_B.unsqueeze(-1),
+        }
+        left = left_B.unsqueeze(-1) > 0
+        after = {"age": (state["age"] + left_B.unsqueeze(-1)).scatter(1, slot, 0.0)}
+        after["age"] = torch.where(left, after["age"], state["age"])
+        for name, old in (("key", key), ("held", held), ("frames", frames)):
+            new = torch.where(left.view(-1, *[1] * (old.dim() - 1)), written[name].to(old), old)
+            after[name] = state[name].scatter(1, _rows(slot, state[name]), new)
+        return forgets * held[:, 0].to(forgets), State({name: after[name] for name in state})
+
+
+def _rows(slot_B1: Tensor, of: Tensor) -> Tensor:
+    """Where to gather or scatter one place a stream of (B, M, ...)."""
+    return slot_B1 if of.dim() == 2 else slot_B1.unsqueeze(-1).expand(-1, -1, of.shape[-1])

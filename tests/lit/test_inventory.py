@@ -33,6 +33,12 @@ def module(concepts: tuple[str, ...], **settings) -> StreamModule:
     return made
 
 
+def test_to_look_alone_there_must_be_what_looks() -> None:
+    model = Counting(SilentLM(8), language_width=8, vision_width=8)
+    with pytest.raises(ValueError, match=r"look_alone: expected SsmSense, .* got Counting, 1.0 and 0"):
+        StreamModule(model, inventory_weight=1.0, look_alone=True)
+
+
 def batch(**counts: int) -> StreamBatch:
     true = torch.zeros(1, 2, len(ROWS), len(CATEGORIES), dtype=torch.int16)
     for category, count in counts.items():

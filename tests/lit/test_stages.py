@@ -138,6 +138,9 @@ def test_a_new_part_begins_as_it_was_built(fit: Fit, tmp_path: Path) -> None:
     start_from(grown, old, ["inventory", "inventory_words"])
     assert torch.equal(grown.episode.gain, begun.episode.gain)
     assert all(torch.equal(weight, before[name]) for name, weight in grown.inventory.state_dict().items())
+    wider = SsmSense(*parts[:3], Episode(16, tokens=3, layers=1, pool="peak"), CausalLM("nowhere"), 32)
+    start_from(wider, old, ["episode", "pool_connector", "episode_connector"])
+    assert torch.equal(wider.event_probes, begun.event_probes), "what the folder has of a new part is left there"
     with pytest.raises(UserError, match="new: expected parts of this model, got 'inventroy'"):
         start_from(SsmSense(*parts[:4], CausalLM("nowhere"), 32, concepts=("chair",)), old, ["inventroy"])
 
