@@ -107,6 +107,21 @@ def watched():
     return model, state
 
 
+@torch.inference_mode()
+def test_the_model_knows_a_room_again_from_other_pictures_and_takes_no_other_for_it(held_out, watched):
+    """Four pictures and three others of each room of a house never seen."""
+    places = watched[0].inventory.places
+    latents = encode(SiglipTower(SIGLIP, layer=-1, pooling="average", grid=4).load(), held_out.images)
+    described = places.describe(watched[0].scale(latents.unflatten(0, (-1, 7))))
+    before, again = (places.key(part.sum(1)) for part in described.split([4, 3], 1))
+    alike = places.alike(before, again)
+    rooms = len(alike)
+    own = torch.eye(rooms, dtype=torch.bool)
+    assert (alike.argmax(1) == torch.arange(rooms)).float().mean() > 0.8, "chance is a twelfth"
+    assert (alike[own] > 0).float().mean() > 0.5
+    assert (alike[~own] > 0).float().mean() < 0.01
+
+
 @pytest.mark.parametrize("line", [FRAMES_OF_A_VIDEO, ""], ids=["benchmark", "plain"])
 @torch.inference_mode()
 def test_the_model_copies_the_counts_that_it_is_told(monkeypatch, watched, line):
