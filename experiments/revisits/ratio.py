@@ -35,8 +35,9 @@ def main(rows: Path, *policies: str) -> None:
         weights = stream_weights(len(names))
         first = weights @ of[FIRST_S]
         ratio = np.divide(weights @ of[t_s], first, out=np.full(len(first), np.nan), where=first > 0)
-        low, high = percentiles(ratio, len(names)) if np.isfinite(ratio).all() else (np.nan, np.nan)
-        left = "–" if not of[FIRST_S].any() else f"{of[t_s].mean() / of[FIRST_S].mean():.2f} ({low:.2f} to {high:.2f})"
+        left = f"{of[t_s].mean() / of[FIRST_S].mean():.2f}" if of[FIRST_S].any() else "–"
+        if np.isfinite(ratio).all():
+            left += " ({:.2f} to {:.2f})".format(*percentiles(ratio, len(names)))
         every = [x for name in names for x in clips[name]]
         answers, truth = (np.mean([x[i] for x in every]) for i in (1, 2))
         shown = f"{mean.value:.2f} ({mean.low:.2f} to {mean.high:.2f})"
