@@ -125,6 +125,8 @@ def test_a_stream_cut_anywhere_goes_on_in_a_new_process_to_the_bit(session: Sess
     cuts = [1, 6, 23, 39]
     torch.save(session.memory.model, tmp_path / "model.pt")
     torch.save(latents, tmp_path / "latents.pt")
+    # Read here as it is there: where in memory weights lie decides the last bit of a product.
+    session = Session(torch.load(tmp_path / "model.pt", weights_only=False).memory(), None)
     session.register("how many chairs")
     for t in range(40):
         if t in cuts:

@@ -5,19 +5,25 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_gather
 
+from ssm_sense.nn.places import Places
 from ssm_sense.nn.surprise import SurprisePolicy
 
 
 def follow_together(model: nn.Module) -> None:
-    """Let every surprise policy of a model follow the surprise of all processes' streams, not of its own alone.
+    """Let what a model learns from all streams of a batch learn from those of all processes, not of its own alone.
 
-    τ is no parameter, so gradients do not keep it the same everywhere, and it decides where events begin.
+    Every surprise policy follows their surprise, for τ is no parameter, so gradients do not keep it the same, and it
+    decides where events begin. Places are told from all others.
     """
-    for policy in model.modules():
-        if isinstance(policy, SurprisePolicy):
-            policy.follow = _together(policy.follow)  # type: ignore[method-assign, assignment]
+    for part in model.modules():
+        if isinstance(part, SurprisePolicy):
+            part.follow = _together(part.follow)  # type: ignore[method-assign, assignment]
+        if isinstance(part, Places):
+            part.process, part.everyones = dist.get_rank(), _everyones
 
 
 def _together(follow: Callable[[Tensor], None]) -> Callable[[Tensor], None]:
@@ -28,6 +34,19 @@ def _together(follow: Callable[[Tensor], None]) -> Callable[[Tensor], None]:
         follow(torch.cat([level[:, :frames] for level in gathered]).to(level_BT.device))
 
     return follow_all
+
+
+def _everyones(rows: Tensor) -> Tensor:
+    """The rows (n, ...) of all processes, of which each may have another number; gradients flow back to their own."""
+    sizes: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(sizes, len(rows))
+    padded = F.pad(rows, [0, 0] * (rows.dim() - 1) + [0, max(sizes) - len(rows)])
+    if rows.requires_grad:
+        gathered = all_gather(padded)
+    else:
+        gathered = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(gathered, padded)
+    return torch.cat([part[:size] for part, size in zip(gathered, sizes, strict=True)])
 
 
 def shares(own: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """Places that were seen before: what each looks like and held, and whether an event is in one of them again."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,6 +16,8 @@ _PART = 10
 """Frames of the longest part of a stay that training compares with others."""
 _PURE = 0.75
 """Share of an event's frames that must be of one room for training to call it that room's."""
+_ROOMS = 2**20
+"""More than a stream has."""
 _UNIT = 127.0
 """What a key is kept in: 1 is so many steps of a signed byte."""
 
@@ -49,6 +53,9 @@ class Places(nn.Module):
         self.down = nn.Linear(2 * width, key_width)
         self.scale = nn.Parameter(torch.tensor(_SCALE))
         self.bias = nn.Parameter(torch.tensor(_BIAS))
+        self.everyones: Callable[[Tensor], Tensor] = _same
+        """Rows (n, ...) of this process to those of all that train together, whose gradients flow back."""
+        self.process = 0
 
     def initial_state(self, streams: int) -> State:
         """Of each place ``key`` (B, M, bytes) int8, ``held`` (B, M, K) bfloat16, ``frames`` (B, M) and ``age``."""
@@ -87,8 +94,8 @@ class Places(nn.Module):
         streams, frames = rooms_BT.shape
         at = torch.arange(frames, device=rooms_BT.device)
         changes = F.pad(rooms_BT[:, 1:] != rooms_BT[:, :-1], (1, 0)) | (at % _PART == 0)
-        kinds = int(rooms_BT.max()) + 1
-        described, room = self.describe(x_BTSV), F.one_hot(rooms_BT, kinds).to(x_BTSV.dtype)
+        described, room = self.describe(x_BTSV), F.one_hot(rooms_BT).to(x_BTSV.dtype)
+        first = _ROOMS * (self.process * streams + torch.arange(streams, device=at.device).unsqueeze(1))
         keys, names = [], []
         for begins in (changes, boundary_BT):
             part = begins.cumsum(1)
@@ -96,8 +103,8 @@ class Places(nn.Module):
             most, name = (parts.mT @ room).max(-1)
             pure = (most > 0) & (most >= _PURE * parts.sum(1))
             keys.append(self.key((parts.mT @ described)[pure]))
-            names.append((name + kinds * torch.arange(streams, device=name.device).unsqueeze(1))[pure])
-        every, of = torch.cat(keys), torch.cat(names)
+            names.append((name + first)[pure])
+        every, of = self.everyones(torch.cat(keys)), self.everyones(torch.cat(names))
         same = (of.unsqueeze(0) == of.unsqueeze(1)).to(every.dtype)
         wrong = F.binary_cross_entropy_with_logits(self.alike(every, every), same, reduction="none")
         return wrong.triu(1).sum() / len(of)
@@ -111,7 +118,9 @@ class Places(nn.Module):
 
     def held(self, at_BTM: Tensor, state: State) -> Tensor:
         """What is known that the places of T events held, (B, T, K); nothing of new ones."""
-        return at_BTM @ state["held"].to(at_BTM)
+        # Looked up, not multiplied: a sum over places would depend on how many threads share it.
+        at = at_BTM.argmax(-1, keepdim=True).expand(-1, -1, self.kinds)
+        return state["held"].gather(1, at).to(at_BTM) * at_BTM.amax(-1, keepdim=True)
 
     def leave(
         self, left_B: Tensor, at_BM: Tensor, sums_BW: Tensor, frames_B: Tensor, held_BK: Tensor, state: State
@@ -139,6 +148,10 @@ class Places(nn.Module):
             new = torch.where(left.view(-1, *[1] * (old.dim() - 1)), written[name].to(old), old)
             after[name] = state[name].scatter(1, _rows(slot, state[name]), new)
         return forgets * held[:, 0].to(forgets), State({name: after[name] for name in state})
+
+
+def _same(rows: Tensor) -> Tensor:
+    return rows
 
 
 def _rows(slot_B1: Tensor, of: Tensor) -> Tensor:
