@@ -91,6 +91,9 @@ def test_it_learns_which_parts_of_a_stream_are_of_one_room() -> None:
         others = made.key(described[8:].unflatten(0, (-1, 8)).sum(1))
         assert torch.sigmoid(made.alike(first, again)) > 0.8
         assert (torch.sigmoid(made.alike(first, others)) < 0.5).all()
+        parts = 8 + 5  # 40 frames, cut where rooms and tens begin, and where events do
+        each = torch.stack([made.loss(x[None], r[None], found[:1]) for x, r in zip(*tours(16), strict=True)])
+    assert float(each.mean()) * parts / (parts * (parts - 1) / 2) < 0.1, "over the pairs of parts of one stream"
 
 
 @torch.no_grad()
