@@ -37,8 +37,8 @@ class StreamModule(L.LightningModule):
         lr_scheduler: stepped after every optimizer step; None keeps the rate constant.
         true_events_steps: for so many steps the true boundaries stand in for found ones, while the predictor whose
             surprise finds them is still untrained.
-        look_alone: train nothing but a model's inventory, with its places, and its sightings, without running the rest:
-            many times as fast. ``rates`` says which of them.
+        look_alone: train nothing but a model's inventory, with its places, and its sightings, without running the rest.
+            ``rates`` says which of them.
         inventory_weight: of how wrong a model's inventory and sightings are, where it keeps them and streams tell the
             truth.
         true_events_always: they do so to the end, in validation and test too: an oracle, and no result of the model's.

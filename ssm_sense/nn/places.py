@@ -142,8 +142,7 @@ class Places(nn.Module):
             "frames": before + frames_B.unsqueeze(-1),
         }
         left = left_B.unsqueeze(-1) > 0
-        after = {"age": (state["age"] + left_B.unsqueeze(-1)).scatter(1, slot, 0.0)}
-        after["age"] = torch.where(left, after["age"], state["age"])
+        after = {"age": torch.where(left, (state["age"] + 1).scatter(1, slot, 0.0), state["age"])}
         for name, old in (("key", key), ("held", held), ("frames", frames)):
             new = torch.where(left.view(-1, *[1] * (old.dim() - 1)), written[name].to(old), old)
             after[name] = state[name].scatter(1, _rows(slot, state[name]), new)
