@@ -84,7 +84,7 @@ class Session:
         seen = self.memory.observe(latents, None, t_s)
         ms = seeing_ms + (time.perf_counter() - begun) * 1e3
         self.t_s, self.frames = t_s, self.frames + 1
-        if seen.boundary:
+        if seen.parted:
             self.registered = [self._updated(one, before) for one in self.registered]
         return FrameReport(t_s, seen.surprise, seen.gate, seen.boundary, self.memory.nbytes, ms)
 
@@ -97,9 +97,10 @@ class Session:
     def register(self, question: Question | str, options: Sequence[str] = ()) -> int:
         """Let a question stand from now on; returns its number.
 
-        At every event boundary it is put to the whole memory, which is its running answer (`registered[number]`), and
-        to the event that just ended, as that stood before the reset. Nothing of this changes the memory. The questions
-        are saved and loaded with the session; each costs the same however long the stream.
+        At every event boundary, or where a memory that tells places apart is in another one, it is put to the whole
+        memory, which is its running answer (`registered[number]`), and to the event, or the stay, that just ended, as
+        that stood before. Nothing of this changes the memory. The questions are saved and loaded with the session;
+        each costs the same however long the stream.
         """
         if isinstance(question, str):
             question = self._worded(question, options)

@@ -26,9 +26,9 @@ SPLIT = "val"
 _DESCRIPTION = """\
 Watch rendered validation streams in the closed loop with a bounded number of thresholds, take the one whose boundaries
 have the best F1 at the stated tolerance, and with --writes also move the gate's centre until that share of all frames
-and places is written. With them, the inventory learns how often each kind of thing is met there, which its counts in
-other houses are set against. All is stored in the model folder: one setting for streams of any length.
-calibration.json says what it was picked on.
+and places is written. With them, the inventory learns how unlike a place a frame must be to end the stay there, by the
+same F1, and how often each kind of thing is met, which its counts in other houses are set against. All is stored in the
+model folder: one setting for streams of any length. calibration.json says what it was picked on.
 """
 
 
@@ -60,8 +60,8 @@ def main(argv: list[str], open_model: "Callable[[Path], tuple[AnsweringModel, Si
             found = calibrate(model, streams, arguments.tolerance, arguments.writes, tell)
         except ValueError as error:
             raise UserError(str(error)) from error
-    values, rates = _values(model, found, streams)
-    record = _record(arguments, argv, videos, frames, found) | {"rates": rates}
+    values, learned = _values(model, found, streams, arguments.tolerance)
+    record = _record(arguments, argv, videos, frames, found) | learned
     if not arguments.dry_run:
         store_calibration(arguments.model, values, record)
     console.print(_table(found))
@@ -71,18 +71,20 @@ def main(argv: list[str], open_model: "Callable[[Path], tuple[AnsweringModel, Si
 
 
 def _values(
-    model: "SsmSense", found: "Calibration", streams: "list[Watched]"
-) -> "tuple[dict[str, Tensor], dict[str, tuple[float, float]]]":
-    """What is stored, by the names of the model's tensors; and usual rate and scale of each kind of thing."""
+    model: "SsmSense", found: "Calibration", streams: "list[Watched]", tolerance_s: float
+) -> "tuple[dict[str, Tensor], dict[str, Any]]":
+    """What is stored, by the names of the model's tensors; and for the record how stays end, and usual rates."""
     from ssm_sense.evaluate.rates import learn_rates
+    from ssm_sense.evaluate.stays import learn_stays
 
     model.policy.threshold.fill_(found.chosen.threshold)
     model.policy.centre.data.fill_(found.chosen.centre)
-    names, rates = ["policy.threshold", "policy.centre"], {}
+    names, learned = ["policy.threshold", "policy.centre"], {}
     if model.inventory is not None:
-        rates = learn_rates(model, streams)
-        names += ["inventory.rates.usual", "inventory.rates.scale"]
-    return {name: model.state_dict()[name] for name in names}, rates
+        before, stays = learn_stays(model, streams, tolerance_s)
+        learned = {"stays": {**stays._asdict(), "before": before._asdict()}, "rates": learn_rates(model, streams)}
+        names += ["inventory.places.unlike", "inventory.rates.usual", "inventory.rates.scale"]
+    return {name: model.state_dict()[name] for name in names}, learned
 
 
 def _videos(folder: Path, any_split: bool) -> "list[tuple[Path, Truth]]":

@@ -88,7 +88,7 @@ def calibrate(
     Raises:
         ValueError: without streams or true boundaries, and for a share that the gate's floor rules out.
     """
-    if not streams or not any(_true(stream) for stream in streams):
+    if not streams or not any(true_boundaries(stream) for stream in streams):
         raise ValueError(f"streams: expected some with true boundaries after their first frame, got {len(streams)}")
     floor = model.policy.floor
     if writes is not None and not floor < writes < 1:
@@ -97,7 +97,7 @@ def calibrate(
     with _restored(model.policy):
         search.watch()
         search.settle()
-        search.row(_coarse(search.levels, sum(len(_true(s)) for s in streams)))
+        search.row(_coarse(search.levels, sum(len(true_boundaries(s)) for s in streams)))
         for _ in range(FINE):
             search.between()
         search.settle()
@@ -134,7 +134,7 @@ class _Search:
                 surprises.append(self.policy.judged(surprise.unsqueeze(0).to(self.policy.threshold.device))[0].cpu())
                 gates.append(gate)
                 found = stream.seconds[boundary].tolist()
-                counts.append(boundary_counts(found, _true(stream), self.tolerance_s))
+                counts.append(boundary_counts(found, true_boundaries(stream), self.tolerance_s))
                 found_n += len(found)
                 minutes += float(stream.seconds[-1] - stream.seconds[0]) / 60
         total = total_counts(counts)
@@ -250,7 +250,7 @@ def _middle_of_best(outcomes: Sequence[Outcome]) -> Outcome:
     return best[len(best) // 2]
 
 
-def _true(stream: Watched) -> list[float]:
+def true_boundaries(stream: Watched) -> list[float]:
     """True boundaries that can be seen: after the first frame, and not after the last."""
     first, last = float(stream.seconds[0]) + _EPSILON_S, float(stream.seconds[-1]) + _EPSILON_S
     return [t_s for t_s in stream.events_s if first < t_s <= last]

@@ -43,10 +43,10 @@ class PerEventMemory(RecurrentMemory):
         self.running = [Running(one.prompt) for one in self.running]
 
     def observe(self, latents: Tensor, surprise: float | None, t_s: float) -> Observation:
-        """One frame on; where it begins an event, the one before it is asked about first, as it stood."""
+        """One frame on; where an event or a stay in a place begins, the one before is asked about first."""
         before = self.state
         seen = super().observe(latents, surprise, t_s)
-        if seen.boundary:
+        if seen.parted:
             self.running = [one.ended(self.read_event(before, one.prompt)) for one in self.running]
         return seen
 

@@ -15,6 +15,14 @@ class Observation(NamedTuple):
     gate: float
     """Share of the frame that was written."""
     boundary: bool
+    """An event begins."""
+    moved: bool | None = None
+    """The stay in another place begins; None for a memory that tells no places apart."""
+
+    @property
+    def parted(self) -> bool:
+        """What is counted part by part is counted anew: with each stay or, without such a notion, each event."""
+        return self.boundary if self.moved is None else self.moved
 
 
 class Held(NamedTuple):

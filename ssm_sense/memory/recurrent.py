@@ -13,6 +13,9 @@ from ssm_sense.state import State
 if TYPE_CHECKING:
     from ssm_sense.model import SsmSense
 
+_STAY = "inventory.frames"
+"""Of the state: how many frames the stay in progress has."""
+
 
 class RecurrentMemory:
     """Streams one video through `SsmSense`, frame by frame, in exact closed loop.
@@ -39,9 +42,11 @@ class RecurrentMemory:
     def observe(self, latents: Tensor, surprise: float | None, t_s: float) -> Observation:
         """One frame on; the surprise is the model's own."""
         seconds = torch.tensor([[t_s]], dtype=torch.float64, device=latents.device)
+        frames = self.state.get(_STAY)
         trace, self.state = self.model.observe(latents[None, None], seconds, self.state)
         decision = trace.decision
-        return Observation(float(trace.surprise.mean()), float(decision.gate.mean()), bool(decision.boundary))
+        moved = None if frames is None else bool((frames > 0) & (self.state[_STAY] == 1))
+        return Observation(float(trace.surprise.mean()), float(decision.gate.mean()), bool(decision.boundary), moved)
 
     @torch.inference_mode()
     def read(self, prompt: str, options: Sequence[str] = ()) -> Answer:

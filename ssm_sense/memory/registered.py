@@ -2,7 +2,7 @@
 
 Counting has two readings. *From the episode*: the question is put to the whole memory. *Per event*: it is put to each
 event by itself when that ends, and the numbers are added, as Cambrian-S does (arXiv 2511.04670, §5). Only the first can
-know a thing that it has counted before.
+know a thing that it has counted before. Where a memory tells places apart, a stay in one takes an event's place.
 """
 
 import re

@@ -28,10 +28,11 @@ class Inventory(nn.Module):
     """K kinds of things, looked for at every location of every frame, and added up over the places that were seen.
 
     A frame's latents are read location by location: whether a kind is in view is what all locations say together. What
-    an event held is read from the maxima of what all its locations showed, in whatever order: a frame seen twice adds
-    nothing. A place held the most of each kind that any event there did: a room seen again adds what was not seen of it
-    before (`Places`). There were as many so far as all places held, those included that were forgotten; what is read of
-    that is corrected for how often the stream meets a kind at all, where that was calibrated (`Rates`).
+    a stay in a place showed is read from the maxima of what all its locations showed, in whatever order: a frame seen
+    twice adds nothing. A place holds what its stays showed on the whole: a room seen again is not counted again
+    (`Places`, which says where stays end; before that is calibrated they end with events). There were as many so far as
+    all places held, those included that were forgotten; what is read of that is corrected for how often the stream
+    meets a kind at all, where that was calibrated (`Rates`).
 
     It looks by itself, not through the temporal encoder, whose features tell events apart, and are worse at that when
     they are also taught to count.
@@ -62,7 +63,7 @@ class Inventory(nn.Module):
             nn.init.constant_(quiet.bias, _QUIET)
 
     def initial_state(self, streams: int) -> State:
-        """``peak`` (B, D), ``sums`` (B, W) and ``frames`` (B,) of the event in progress, ``places.…``, and counts.
+        """``peak`` (B, D), ``sums`` (B, W) and ``frames`` (B,) of the stay in progress, ``places.…``, and counts.
 
         Those are ``forgotten`` (B, K), what places held that are kept no more, ``rates.…`` of them, and ``now``
         (B, 4, K), the newest rows.
@@ -87,18 +88,19 @@ class Inventory(nn.Module):
         """
         h = F.gelu(self.look(x_BTSV + self.place))
         view = torch.sigmoid(self.in_view(h).logsumexp(2))
-        peak = self.pool.peaks(h, boundary_BT, state)
         with torch.no_grad():  # Places learn from their own loss alone.
-            sums, frames = self._since(self.places.describe(x_BTSV), boundary_BT, state)
-        begun = boundary_BT.any(0).nonzero().squeeze(1).tolist()
+            described, unlike = self.places.describe(x_BTSV), self.places.unlike
+            begins_BT, sums, frames = self.places.stays(described, boundary_BT, state["sums"], state["frames"], unlike)
+        peak = self.pool.peaks(h, begins_BT, state)
+        begun = begins_BT.any(0).nonzero().squeeze(1).tolist()
         rows, ledger = [], (state.sub("places"), state["forgotten"], state.sub("rates"))
         last = state["peak"], state["sums"], state["frames"]
         starts = sorted({0, *begun})
         sizes = [stop - start for start, stop in pairwise([*starts, x_BTSV.shape[1]])]
         for start, *event in zip(starts, *(part.split(sizes, 1) for part in (peak, sums, frames)), strict=True):
             if start in begun:
-                ledger = self._leave(boundary_BT[:, start], *last, *ledger)
-            rows.append(self._rows(event[0], event[1], *ledger[:2]))
+                ledger = self._leave(begins_BT[:, start], *last, *ledger)
+            rows.append(self._rows(event[0], event[1], event[2], *ledger[:2]))
             last = event[0][:, -1], event[1][:, -1], event[2][:, -1]
         found = torch.cat([torch.cat(rows, dim=1), view.unsqueeze(2)], dim=2)
         after: dict[str, State | Tensor] = {
@@ -110,29 +112,21 @@ class Inventory(nn.Module):
         }
         return found, State.join(after)
 
-    def _since(self, described_BTW: Tensor, boundary_BT: Tensor, state: State) -> tuple[Tensor, Tensor]:
-        """Of the event in progress at each of T frames the sum so far, (B, T, W), and the number of frames, (B, T)."""
-        event = boundary_BT.cumsum(1)
-        same = (event.unsqueeze(2) == event.unsqueeze(1)).tril().to(described_BTW.dtype)
-        first = (event == 0).to(described_BTW.dtype)
-        sums = same @ described_BTW + first.unsqueeze(-1) * state["sums"].unsqueeze(1)
-        return sums, same.sum(-1) + first * state["frames"].unsqueeze(1)
-
     def _leave(
         self, left_B: Tensor, peak: Tensor, sums: Tensor, frames: Tensor, places: State, forgotten: Tensor, rates: State
     ) -> tuple[State, Tensor, State]:
-        """The places, and what is forgotten, after the events in progress ended where ``left_B``."""
+        """The places, and what is forgotten, after the stays in progress ended where ``left_B``."""
         at = self.places.recognise(sums.unsqueeze(1), places)
-        held = torch.maximum(self._hold(peak)[0], self.places.held(at, places)[:, 0])
+        held = self.places.joined(self._hold(peak)[0].unsqueeze(1), frames.unsqueeze(1), at, places)[:, 0]
         left = (left_B & (frames > 0)).to(peak.dtype)
         gone, after = self.places.leave(left, at[:, 0], sums, frames, held, places)
         return after, forgotten + gone, self.rates.forget(gone, (gone > 0).any(1), rates)
 
-    def _rows(self, peak_BTD: Tensor, sums_BTW: Tensor, places: State, forgotten: Tensor) -> Tensor:
+    def _rows(self, peak_BTD: Tensor, sums_BTW: Tensor, frames_BT: Tensor, places: State, forgotten: Tensor) -> Tensor:
         """All `ROWS` but the last, (B, T, 3, K)."""
         held, seen = self._hold(peak_BTD)
-        before = self.places.held(self.places.recognise(sums_BTW, places), places)
-        here = torch.maximum(held, before)
+        at = self.places.recognise(sums_BTW, places)
+        before, here = self.places.held(at, places), self.places.joined(held, frames_BT, at, places)
         elsewhere = (forgotten + places["held"].to(held).sum(1)).unsqueeze(1) - before
         return torch.stack([elsewhere + here, here, torch.maximum(seen, before.clamp(max=1))], dim=2)
 
@@ -155,11 +149,10 @@ class Inventory(nn.Module):
         return held, torch.cat([(places["frames"] > 0) & (at == 0), state["frames"].unsqueeze(1) > 0], dim=1)
 
     def alone(self, state: State) -> State:
-        """A copy that remembers no event but the one in progress."""
+        """A copy that remembers no stay but the one in progress."""
         blank = self.initial_state(len(state["now"]))
-        rows = self._rows(
-            state["peak"].unsqueeze(1), state["sums"].unsqueeze(1), blank.sub("places"), blank["forgotten"]
-        )
+        peak, sums, frames = (state[name].unsqueeze(1) for name in ("peak", "sums", "frames"))
+        rows = self._rows(peak, sums, frames, blank.sub("places"), blank["forgotten"])
         now = torch.cat([rows[:, 0], state["now"][:, -1:]], dim=1)
         return blank.replace(**{name: state[name] for name in ("peak", "sums", "frames")}, now=now)
 

@@ -16,6 +16,8 @@ _PART = 10
 """Frames of the longest part of a stay that training compares with others."""
 _PURE = 0.75
 """Share of an event's frames that must be of one room for training to call it that room's."""
+_EVERY = 4
+"""Of so many frames training compares one by itself."""
 _ROOMS = 2**20
 """More than a stream has."""
 _UNIT = 127.0
@@ -25,10 +27,12 @@ _UNIT = 127.0
 class Places(nn.Module):
     """M places, each in a key of signed bytes and how many of each kind it held, in a state of fixed size.
 
-    A frame is described by the mean over its locations of a learned feature, an event by the sum over its frames. A
-    perceptron makes a key of that, and a place is known again where the cosine of keys is high. An event at a known
-    place joins it: the key is the direction of both, weighed by frames, and the place held the more of the two of each
-    kind. One at a new place takes a free slot, or that of the place that was left the longest ago.
+    A frame is described by the mean over its locations of a learned feature, a stay by the sum over its frames. A
+    perceptron makes a key of that. A stay ends before a frame whose key is unlike its own. A place is known again where
+    the cosine of keys is high, the higher the more places there are to take for it. A stay at a known place joins it:
+    the key is the direction of both, and it holds the mean of what either showed, weighed by frames, for the most of
+    many counts would be too many. One at a new place takes a free slot, or that of the place that was left the longest
+    ago.
 
     Args:
         vision_width: V.
@@ -53,6 +57,9 @@ class Places(nn.Module):
         self.down = nn.Linear(2 * width, key_width)
         self.scale = nn.Parameter(torch.tensor(_SCALE))
         self.bias = nn.Parameter(torch.tensor(_BIAS))
+        self.unlike: Tensor
+        """Logit of a frame being where the stay in progress is, under which the stay ends; until set, events end it."""
+        self.register_buffer("unlike", torch.tensor(-torch.inf))
         self.everyones: Callable[[Tensor], Tensor] = _same
         """Rows (n, ...) of this process to those of all that train together, whose gradients flow back."""
         self.process = 0
@@ -81,12 +88,35 @@ class Places(nn.Module):
         """Logits (..., n, m) of two keys being of the same place."""
         return _SHARP * (self.scale * keys_nk @ others_mk.mT + self.bias)
 
+    def stays(
+        self, described_BTW: Tensor, boundary_BT: Tensor, sums_BW: Tensor, frames_B: Tensor, unlike: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Where stays begin (B, T), and of the one in progress at each frame the sum (B, T, W) and the frames (B, T).
+
+        Args:
+            described_BTW: of each frame. boundary_BT: where stays begin if ``unlike`` is not set.
+            sums_BW: of the stay in progress before the first of them. frames_B: how many it has.
+            unlike: one for all or (B,), as this module keeps it.
+        """
+        boundary_BT = boundary_BT & (unlike == -torch.inf).view(-1, 1)
+        begun, sums, frames = [], [sums_BW], [frames_B]
+        for described, key, boundary in zip(
+            described_BTW.unbind(1), self.key(described_BTW).unbind(1), boundary_BT.unbind(1), strict=True
+        ):
+            alike = self.alike(self.key(sums[-1]).unsqueeze(1), key.unsqueeze(1)).flatten()
+            begins = boundary | ((frames[-1] > 0) & (alike < unlike))
+            before = (~begins).to(frames_B.dtype)
+            begun.append(begins)
+            sums.append(before.unsqueeze(1) * sums[-1] + described)
+            frames.append(before * frames[-1] + 1)
+        return torch.stack(begun, 1), torch.stack(sums[1:], 1), torch.stack(frames[1:], 1)
+
     def loss(self, x_BTSV: Tensor, rooms_BT: Tensor, boundary_BT: Tensor) -> Tensor:
         """Cross-entropy of whether any two parts of a batch are of the same room, summed over pairs, per part.
 
-        Parts are what is found to be one event, if most of it is of one room, and stays as they truly were, cut where
-        the room changes and wherever ten frames are full: so tours without revisits teach something too. The rooms of
-        different streams are different ones.
+        Parts are what is found to be one event, if most of it is of one room, stays as they truly were, cut where the
+        room changes and wherever ten frames are full, so that tours without revisits teach something too, and every
+        fourth frame by itself. The rooms of different streams are different ones.
 
         Args:
             x_BTSV: standardised latents. rooms_BT: the number of the room of each frame. boundary_BT: found.
@@ -96,7 +126,8 @@ class Places(nn.Module):
         changes = F.pad(rooms_BT[:, 1:] != rooms_BT[:, :-1], (1, 0)) | (at % _PART == 0)
         described, room = self.describe(x_BTSV), F.one_hot(rooms_BT).to(x_BTSV.dtype)
         first = _ROOMS * (self.process * streams + torch.arange(streams, device=at.device).unsqueeze(1))
-        keys, names = [], []
+        keys = [self.key(described[:, ::_EVERY]).flatten(0, 1)]
+        names = [(rooms_BT + first)[:, ::_EVERY].flatten()]
         for begins in (changes, boundary_BT):
             part = begins.cumsum(1)
             parts = F.one_hot(part, int(part.max()) + 1).to(x_BTSV.dtype)
@@ -110,24 +141,34 @@ class Places(nn.Module):
         return wrong.triu(1).sum() / len(of)
 
     def recognise(self, sums_BTW: Tensor, state: State) -> Tensor:
-        """Which of the places T events are at, if they are more likely than not at any: (B, T, M), one 1 or none."""
+        """Which of the places T stays are at, if any: (B, T, M), one 1 or none.
+
+        The odds of the likeliest must be above the root of the number of places, any of which may look alike by chance.
+        """
         alike = self.alike(self.key(sums_BTW), state["key"].to(sums_BTW) / _UNIT)
-        alike = alike.masked_fill(state["frames"].unsqueeze(1) == 0, -torch.inf)
+        there = (state["frames"] > 0).unsqueeze(1)
+        alike = alike.masked_fill(~there, -torch.inf)
         best = F.one_hot(alike.argmax(-1), self.kept).to(alike.dtype)
-        return best * (alike.amax(-1, keepdim=True) > 0)
+        return best * (alike.amax(-1, keepdim=True) > 0.5 * there.sum(-1, keepdim=True).clamp_min(1).log())
 
     def held(self, at_BTM: Tensor, state: State) -> Tensor:
-        """What is known that the places of T events held, (B, T, K); nothing of new ones."""
+        """What is known that the places of T stays hold, (B, T, K); nothing of new ones."""
         # Looked up, not multiplied: a sum over places would depend on how many threads share it.
         at = at_BTM.argmax(-1, keepdim=True).expand(-1, -1, self.kinds)
         return state["held"].gather(1, at).to(at_BTM) * at_BTM.amax(-1, keepdim=True)
 
+    def joined(self, held_BTK: Tensor, frames_BT: Tensor, at_BTM: Tensor, state: State) -> Tensor:
+        """What the places of T stays hold with what those showed, (B, T, K), in so many frames, (B, T)."""
+        stayed = state["frames"].gather(1, at_BTM.argmax(-1)) * at_BTM.amax(-1)
+        before = self.held(at_BTM, state)
+        return before + (frames_BT / (frames_BT + stayed).clamp_min(1)).unsqueeze(-1) * (held_BTK - before)
+
     def leave(
         self, left_B: Tensor, at_BM: Tensor, sums_BW: Tensor, frames_B: Tensor, held_BK: Tensor, state: State
     ) -> tuple[Tensor, State]:
-        """Write events that ended where ``left_B``: what was held by places forgotten for them (B, K), and the state.
+        """Write stays that ended where ``left_B``: what was held by places forgotten for them (B, K), and the state.
 
-        held_BK: of the place, with the event.
+        held_BK: of the place, with the stay.
         """
         oldest = torch.where(state["frames"] == 0, torch.inf, state["age"]).argmax(-1)
         known = at_BM.sum(-1) > 0

@@ -85,7 +85,10 @@ def test_what_was_picked_is_stored_with_what_it_was_picked_on(model, folder, vid
     assert after["policy.centre"].item() == pytest.approx(record["centre"])
     assert after.keys() == before.keys()
     same = [k for k in before if torch.equal(before[k], after[k]) and before[k].dtype == after[k].dtype]
-    assert before.keys() - same <= {"policy.threshold", "policy.centre"}
+    assert before.keys() - same <= {"policy.threshold", "policy.centre", "inventory.places.unlike"}
+    unlike = record["stays"]["unlike"]
+    assert after["inventory.places.unlike"].item() == (-float("inf") if unlike is None else unlike)
+    assert record["stays"]["f1"] >= record["stays"]["before"]["f1"] == pytest.approx(record["f1"])
     assert record["rates"] == {}, "of what this model counts the truth knows nothing"
     assert (record["dataset"], record["split"], record["streams"]) == ("val", ["val"], ["0.mp4", "1.mp4"])
     assert (record["tolerance_s"], record["writes"], record["seeds"], record["frames"]) == (1.0, 0.5, [0, 1], 80)

@@ -48,6 +48,18 @@ def test_the_sum_is_that_of_events_each_watched_from_a_blank_episode(memory: Per
 
 
 @torch.inference_mode()
+def test_what_is_counted_in_another_place_is_asked_about_by_itself_too(memory: PerEventMemory, model: SsmSense) -> None:
+    assert model.inventory is not None
+    torch.nn.init.normal_(model.inventory.places.down.weight)
+    model.policy.threshold.fill_(2.0)
+    model.inventory.places.unlike.fill_(-5.0)
+    seen = [memory.observe(one, None, float(t)) for t, one in enumerate(rooms(30))]
+    assert not any(one.boundary for one in seen)
+    assert [t for t, one in enumerate(seen) if one.moved] == [6, 12, 18, 24]
+    assert [one.events for one in memory.running] == [4]
+
+
+@torch.inference_mode()
 def test_an_event_read_alone_owes_nothing_to_the_episode(memory: PerEventMemory, model: SsmSense) -> None:
     latents = rooms(30)
     for t in range(30):

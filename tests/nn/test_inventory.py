@@ -63,7 +63,7 @@ def test_before_anything_was_seen_there_is_nothing() -> None:
 
 
 @torch.no_grad()
-def test_a_place_that_comes_back_adds_only_what_was_not_seen_of_it() -> None:
+def test_a_place_that_comes_back_holds_the_mean_of_its_stays_and_is_not_counted_again() -> None:
     model = knowing()
     rooms = torch.randn(3, 1, 1, 8) * 3
     walk = torch.tensor([0, 1, 2, 0, 1, 1, 2])
@@ -71,9 +71,9 @@ def test_a_place_that_comes_back_adds_only_what_was_not_seen_of_it() -> None:
     rows, after = model(x, events(35, 5, 10, 15, 20, 25, 30), model.initial_state(1))
     visits = [model(part, events(5), model.initial_state(1)) for part in x.split(5, 1)]
     shown = [[found[:, -1, 1] for at, (found, _) in zip(walk, visits, strict=True) if at == room] for room in range(3)]
-    held = [torch.stack(most).amax(0) for most in shown]
+    held = [torch.stack(each).mean(0) for each in shown]
     torch.testing.assert_close(rows[:, -1, 0], sum(held), **KEPT)
-    torch.testing.assert_close(rows[:, -1, 1], held[2], **KEPT, msg="here is the place, with all that was seen of it")
+    torch.testing.assert_close(rows[:, -1, 1], held[2], **KEPT, msg="here is the place, by all its stays")
     twice = sum(found[:, -1, 1] for found, _ in visits)
     assert (rows[:, -1, 0] < twice).all()
     assert (after["places.frames"] > 0).sum() == 3, "the event in progress is not among them, but its place is"
@@ -139,6 +139,7 @@ def test_in_a_place_that_is_known_again_what_it_held_before_is_not_counted_besid
 @pytest.mark.parametrize("cut", [1, 7, 8, 29])
 def test_cutting_changes_nothing_and_the_state_does_not_grow(cut: int) -> None:
     model, boundary = knowing(kept=3), torch.rand(2, 30) > 0.7
+    model.places.unlike.fill_(-1.0)
     x = torch.randn(2, 5, 1, 8).repeat_interleave(6, 1) * 3 + torch.randn(2, 30, 4, 8) * 0.3
     whole, end = model(x, boundary, model.initial_state(2))
     first, middle = model(x[:, :cut], boundary[:, :cut], model.initial_state(2))
@@ -147,6 +148,19 @@ def test_cutting_changes_nothing_and_the_state_does_not_grow(cut: int) -> None:
     for name in end:
         torch.testing.assert_close(last[name], end[name], atol=1e-5, rtol=1e-5)
     assert middle.nbytes == end.nbytes == model.initial_state(2).nbytes
+
+
+@torch.no_grad()
+def test_a_stay_that_ends_by_itself_is_another_place_as_one_that_an_event_ends_is() -> None:
+    model = knowing()
+    x = (torch.randn(3, 1, 1, 8) * 3)[[0, 1, 0, 2]].expand(4, 5, 4, 8).flatten(0, 1).unsqueeze(0)
+    mixed, _ = model(x, events(20), model.initial_state(1))
+    told, _ = model(x, events(20, 5, 10, 15), model.initial_state(1))
+    model.places.unlike.fill_(-1.0)
+    alone, after = model(x, events(20), model.initial_state(1))
+    torch.testing.assert_close(alone, told)
+    assert not torch.equal(mixed, told)
+    assert (after["places.frames"] > 0).sum() == 2, "the first room was seen twice, and the third is being seen"
 
 
 def test_it_learns_what_is_in_view_and_how_much_there_was() -> None:

@@ -91,7 +91,7 @@ def test_it_learns_which_parts_of_a_stream_are_of_one_room() -> None:
         others = made.key(described[8:].unflatten(0, (-1, 8)).sum(1))
         assert torch.sigmoid(made.alike(first, again)) > 0.8
         assert (torch.sigmoid(made.alike(first, others)) < 0.5).all()
-        parts = 8 + 5  # 40 frames, cut where rooms and tens begin, and where events do
+        parts = 8 + 5 + 10  # 40 frames, cut where rooms and tens begin, where events do, and every fourth by itself
         each = torch.stack([made.loss(x[None], r[None], found[:1]) for x, r in zip(*tours(16), strict=True)])
     assert float(each.mean()) * parts / (parts * (parts - 1) / 2) < 0.1, "over the pairs of parts of one stream"
 
@@ -108,6 +108,8 @@ def test_the_loss_counts_every_pair_of_parts_once_and_leaves_out_events_of_two_r
     names = ["a", "a", "b", "b", "c", "c", "c"]
     spans += [(0, 0, 8), (1, 0, 12), (1, 12, 24)]  # the other event of the first stream is of 6 and of 10 frames
     names += ["a", "c", "c"]
+    spans += [(stream, at, at + 1) for stream in range(2) for at in range(0, 24, 4)]
+    names += ["a"] * 4 + ["b"] * 2 + ["c"] * 6
     keys = made.key(torch.stack([described[stream, start:stop].sum(0) for stream, start, stop in spans]))
     logits = made.alike(keys, keys)
     wrong = [
@@ -116,6 +118,52 @@ def test_the_loss_counts_every_pair_of_parts_once_and_leaves_out_events_of_two_r
         for j in range(i + 1, len(names))
     ]
     torch.testing.assert_close(made.loss(x, rooms, found), torch.stack(wrong).sum() / len(names))
+
+
+@torch.no_grad()
+def test_a_stay_ends_where_a_frame_is_unlike_it_or_before_that_is_set_with_an_event() -> None:
+    made = knowing()
+    looks = torch.randn(3, 16)
+    described = (looks[[0, 0, 0, 1, 1, 0, 2, 2]] + 0.05 * torch.randn(8, 16)).unsqueeze(0)
+    events = torch.zeros(1, 8, dtype=torch.bool)
+    events[0, 1] = True
+    blank = torch.zeros(1, 16), torch.zeros(1)
+    begins, _, frames = made.stays(described, events, *blank, made.unlike)
+    assert begins.tolist() == events.tolist()
+    assert frames.tolist() == [[1, 1, 2, 3, 4, 5, 6, 7]]
+    begins, sums, frames = made.stays(described, events, *blank, torch.tensor(0.0))
+    assert begins.nonzero()[:, 1].tolist() == [3, 5, 6]
+    assert frames.tolist() == [[1, 2, 3, 1, 2, 1, 1, 2]]
+    torch.testing.assert_close(sums[:, 2], described[:, :3].sum(1))
+    torch.testing.assert_close(sums[:, 5:7], described[:, 5:7])
+    both = [begins[:, :4], sums[:, 3], frames[:, 3]]
+    later, on, many = made.stays(described[:, 4:], events[:, 4:], both[1], both[2], torch.tensor(0.0))
+    assert torch.cat([both[0], later], 1).equal(begins)
+    torch.testing.assert_close(on[:, -1], sums[:, -1])
+    assert many[:, -1].equal(frames[:, -1])
+
+
+@torch.no_grad()
+def test_a_place_holds_what_its_stays_showed_each_weighing_its_frames() -> None:
+    made = knowing()
+    sums = torch.randn(16)
+    state = left(made, sums, [4.0, 1.0], made.initial_state(1), frames=30)
+    at = made.recognise(sums[None, None], state)
+    showed, frames = torch.tensor([[[2.0, 3.0]]]), torch.full((1, 1), 10.0)
+    torch.testing.assert_close(made.joined(showed, frames, at, state), torch.tensor([[[3.5, 1.5]]]))
+    torch.testing.assert_close(made.joined(showed, frames, torch.zeros_like(at), state), showed)
+
+
+@torch.no_grad()
+def test_the_more_places_there_are_the_surer_one_must_be_known() -> None:
+    made = knowing(kept=64)
+    sums = torch.randn(16)
+    state = left(made, sums, [1.0, 1.0], made.initial_state(1))
+    logit = made.alike(made.key(sums[None]), state["key"][0, :1].float() / 127)
+    made.bias.add_(0.1 * (1.0 - float(logit)))
+    assert made.recognise(sums[None, None], state).any(), "its odds are e to one"
+    many = state.replace(frames=torch.ones(1, 64))
+    assert not made.recognise(sums[None, None], many).any(), "which is less than the root of 64"
 
 
 def test_places_there_must_be() -> None:
