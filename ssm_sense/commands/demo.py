@@ -260,6 +260,7 @@ def _compare_surprise(out: Path) -> None:
     from ssm_sense.nn.own_shift import OwnShift
     from ssm_sense.nn.sources import AdjacentDifference, EmaDistance, RandomSurprise
     from ssm_sense.nn.stateless import train_stateless
+    from ssm_sense.nn.unlikeness import Unlikeness
 
     _step("Where is surprise? The closed loop beside cheaper sources")
     model, _ = load_model(model_folder(out, "ours"))
@@ -276,6 +277,8 @@ def _compare_surprise(out: Path) -> None:
         "adjacent frame": AdjacentDifference(places, width),
         "random": RandomSurprise(),
     }
+    if model.inventory is not None:
+        sources["unlike its place"] = Unlikeness(model.inventory.places, places)
     tracks = []
     for name in ("tours", "val"):
         streams = [

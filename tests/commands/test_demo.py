@@ -65,7 +65,7 @@ def test_it_leaves_a_report_and_reuses_what_is_there(small: list[str], tmp_path:
     assert {"room_now", "visible", "count_here", "vsc", "vsc-streaming"} <= kinds
     sources = {json.loads(line)["source"] for line in (out / "surprise.jsonl").open()}
     rivals = {"stateless LFP", "moving average", "adjacent frame", "random"}
-    assert sources == {"shift of features", "closed loop", *rivals}
+    assert sources == {"shift of features", "closed loop", "unlike its place", *rivals}
     page = (out / "report.html").read_text()
     assert "sliding_window" in page
     assert "nosense" in page
