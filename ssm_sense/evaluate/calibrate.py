@@ -7,7 +7,7 @@ that settle the centre, a coarse row of τ, and a finer one twice over.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssm_sense.metrics.boundary import boundary_counts, total_counts
+from ssm_sense.metrics.boundary import BoundaryCounts, boundary_counts, total_counts
 from ssm_sense.model import SsmSense
 from ssm_sense.nn.surprise import SurprisePolicy
 
@@ -137,8 +137,7 @@ class _Search:
                 counts.append(boundary_counts(found, true_boundaries(stream), self.tolerance_s))
                 found_n += len(found)
                 minutes += float(stream.seconds[-1] - stream.seconds[0]) / 60
-        total = total_counts(counts)
-        f1, precision, recall = (0.0 if math.isnan(x) else x for x in (total.f1, total.precision, total.recall))
+        f1, precision, recall = f1_precision_recall(counts)
         self.surprise, self.gate = torch.cat(surprises), torch.cat(gates)
         self.levels = np.sort(torch.cat([s[1:].mean(-1) for s in surprises]).double().numpy())
         share, per_minute = self.gate.mean().item(), found_n / minutes if minutes else 0.0
@@ -248,6 +247,13 @@ def _middle_of_best(outcomes: Sequence[Outcome]) -> Outcome:
     highest = max(one.f1 for one in outcomes)
     best = sorted((one for one in outcomes if one.f1 >= highest - 1e-12), key=lambda one: one.threshold)
     return best[len(best) // 2]
+
+
+def f1_precision_recall(streams: Iterable[BoundaryCounts]) -> tuple[float, float, float]:
+    """Of several streams together; 0 in place of NaN, where nothing was found or there was nothing to find."""
+    total = total_counts(streams)
+    f1, precision, recall = (0.0 if math.isnan(x) else x for x in (total.f1, total.precision, total.recall))
+    return f1, precision, recall
 
 
 def true_boundaries(stream: Watched) -> list[float]:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import torch
 
-from ssm_sense.evaluate.calibrate import Watched, true_boundaries
-from ssm_sense.metrics.boundary import boundary_counts, total_counts
+from ssm_sense.evaluate.calibrate import Watched, f1_precision_recall, true_boundaries
+from ssm_sense.metrics.boundary import boundary_counts
 from ssm_sense.model import SsmSense
 
 _CANDIDATES = (-math.inf, *(-12 + n / 2 for n in range(25)))
@@ -54,11 +54,10 @@ def learn_stays(model: SsmSense, streams: Sequence[Watched], tolerance_s: float)
         )
         true = true_boundaries(stream)
         found.append([boundary_counts(stream.seconds[row].tolist(), true, tolerance_s) for row in begins.cpu()])
-    outcomes = []
-    for unlike, counts in zip(_CANDIDATES, zip(*found, strict=True), strict=True):
-        total = total_counts(counts)
-        measures = (0.0 if math.isnan(x) else x for x in (total.f1, total.precision, total.recall))
-        outcomes.append(Stays(unlike if math.isfinite(unlike) else None, *measures))
+    outcomes = [
+        Stays(unlike if math.isfinite(unlike) else None, *f1_precision_recall(counts))
+        for unlike, counts in zip(_CANDIDATES, zip(*found, strict=True), strict=True)
+    ]
     best = max(range(len(outcomes)), key=lambda i: outcomes[i].f1)  # of equals the first, which ends the fewest
     places.unlike.fill_(_CANDIDATES[best])
     return outcomes[0], outcomes[best]

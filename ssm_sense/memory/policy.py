@@ -17,7 +17,7 @@ class Observation(NamedTuple):
     boundary: bool
     """An event begins."""
     moved: bool | None = None
-    """The stay in another place begins; None for a memory that tells no places apart."""
+    """A stay in another place begins; None for a memory that tells no places apart."""
 
     @property
     def parted(self) -> bool:
