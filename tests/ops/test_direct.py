@@ -11,7 +11,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ssm_sense import ops
 from ssm_sense.ops import causal_conv1d, direct, dispatch, reference, selective_scan
 
-needs_native = pytest.mark.skipif(direct._found is None, reason="no native library, or a torch that does not describe")
+needs_native = pytest.mark.skipif(
+    direct._found is None, reason="needs a C++ compiler at installation, and a torch with DLPack's exchange interface"
+)
 SCAN_ORDER = ("x", "dt", "A", "B", "C", "D", "z", "dt_bias", "gate", "keep", "initial_state")
 
 

@@ -229,7 +229,7 @@ def test_opcheck(scan_inputs, conv_inputs):
     torch.library.opcheck(torch.ops.ssm_sense.conv.default, (*conv, True))
 
 
-@pytest.mark.skipif("mamba-ssm" not in ops.available("cuda"), reason="mamba-ssm is not installed")
+@pytest.mark.skipif("mamba-ssm" not in ops.available("cuda"), reason="needs mamba-ssm, built for this GPU")
 def test_mamba_ssm_agrees(scan_inputs):
     inputs = {k: t for k, t in scan_inputs(2, 300, 64, 16, torch.float32).items() if k not in ("gate", "keep")}
     del inputs["initial_state"]
