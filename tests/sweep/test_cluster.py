@@ -10,7 +10,7 @@ from ssm_sense.sweep.cluster import check_fits, run_on_ray
 from ssm_sense.sweep.local import run_here
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray, which has no wheel for this Python: run it on 3.14 or older")
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: run it on Python 3.14 or older")
 def test_ray_gives_the_lines_that_this_machine_gives(plan, place) -> None:
     made = plan(grid={"value": [1, 2], "mode": {"plain": "ok", "broken": "fail"}}, seeds=[0])
     ours = list(run_here(made.cells, place(made), 1))
