@@ -24,6 +24,7 @@ from ssm_sense.nn.sources import AdjacentDifference, EmaDistance, RandomSurprise
 from ssm_sense.nn.stateless import train_stateless
 from ssm_sense.nn.surprise import SurprisePolicy
 from ssm_sense.nn.temporal import TemporalEncoder
+from ssm_sense.nn.unlikeness import Unlikeness
 
 DECAY = 0.8
 """Of every moving average here."""
@@ -95,6 +96,8 @@ def closed(train: Sequence[Clip], val: Sequence[Clip], seed: int, steps: int | N
 def shipped(train: Sequence[Clip], val: Sequence[Clip], seed: int, steps: int | None) -> dict[str, Detector]:
     """The model that comes with the package, trained on tours to answer questions, as it is.
 
+    That a frame is unlike its place is supervised, as the probe is: keys learned from true rooms, of other streams.
+
     Raises UserError for latents of another grid than it watches.
     """
     model, _ = load_model(_SHIPPED)
@@ -102,7 +105,12 @@ def shipped(train: Sequence[Clip], val: Sequence[Clip], seed: int, steps: int | 
     if (places := train[0].latents.shape[1]) != model.encoder.places:
         expected = f"latents of {model.encoder.places} places, which the shipped model watches"
         raise UserError(f"expected {expected}, got {places}: render with another --grid, or leave it out of --families")
-    return _of_model("shipped model", model)
+    assert model.inventory is not None
+    unlike = Unlikeness(model.inventory.places, places)
+    return {
+        **_of_model("shipped model", model),
+        **_sources(model.scale, {"shipped model, unlike its place": unlike.requires_grad_(False)}),
+    }
 
 
 def recurrent(train: Sequence[Clip], val: Sequence[Clip], seed: int, steps: int | None) -> dict[str, Detector]:
