@@ -8,8 +8,10 @@ from ssm_sense.state import State
 
 _RARE = -5.0
 """Bias under which a location shows less than a hundredth of everything before anything is learned."""
-_SEEN = 30.0
-"""Weight of a frame that shows a thing beside one that does not: of a few hundred frames one does."""
+_SEEN = 3.0
+"""Weight of a frame that shows a thing beside one that does not, of which there are a hundred times as many."""
+_THERE = 20.0
+"""Weight of what is in view beside which mark it is next to: one sighting that is none hides a true one for ever."""
 _EPSILON = 1e-6
 _LEAST = 0.05
 """How sure a sighting must be to be one at all."""
@@ -18,10 +20,10 @@ _LEAST = 0.05
 class Sightings(nn.Module):
     """X things that are looked for, such as toys, and which of Y marks, such as pieces of furniture, each is beside.
 
-    A frame's latents are read location by location: how likely a thing is there, and which mark is next to it. Of each
-    of the X·Y pairs the state holds how sure its surest sighting was, and when that was: an order of appearances can be
-    read from it whatever is asked later, and it takes 12 X·Y bytes whatever is seen. A pair that is seen twice is held
-    once, as it was at its clearest; of equals the later stays.
+    A frame's latents are read location by location, each beside the mean of all: how likely a thing is there, and which
+    mark is next to it. Of each of the X·Y pairs the state holds how sure its surest sighting was, and when that was: an
+    order of appearances can be read from it whatever is asked later, and it takes 12 X·Y bytes whatever is seen. A pair
+    that is seen twice is held once, as it was at its clearest; of equals the later stays.
 
     Args:
         vision_width: V of the latents.
@@ -40,6 +42,7 @@ class Sightings(nn.Module):
         self.place = nn.Parameter(torch.zeros(locations, vision_width))
         self.look = nn.Linear(vision_width, width)
         self.think = nn.Linear(width, width)
+        self.around = nn.Linear(width, width, bias=False)
         self.there = nn.Linear(width, sought)
         self.beside = nn.Linear(width, marks)
         nn.init.constant_(self.there.bias, _RARE)
@@ -60,7 +63,8 @@ class Sightings(nn.Module):
 
     def _look(self, x_BTSV: Tensor) -> tuple[Tensor, Tensor]:
         """Of each frame the logits of each thing being in view (B, T, X), and which mark it is beside (B, T, X, Y)."""
-        h = F.gelu(self.think(F.gelu(self.look(x_BTSV + self.place))))
+        h = F.gelu(self.look(x_BTSV + self.place))
+        h = F.gelu(self.think(h) + self.around(h.mean(2, keepdim=True)))
         there = self.there(h)
         at, marks = torch.softmax(there, dim=2), torch.softmax(self.beside(h), dim=-1)
         return there.logsumexp(2), torch.einsum("btsx,btsy->btxy", at, marks)
@@ -77,7 +81,7 @@ class Sightings(nn.Module):
         )
         right = beside.float().gather(-1, (true_BTX.long() - 1).clamp_min(0).unsqueeze(-1)).squeeze(-1)
         misplaced = torch.where(seen, -(right + _EPSILON).log(), 0.0).sum() / seen.sum().clamp_min(1)
-        return torch.where(known, wrong, 0.0).sum() / known.sum().clamp_min(1) + misplaced
+        return _THERE * torch.where(known, wrong, 0.0).sum() / known.sum().clamp_min(1) + misplaced
 
     def read(self, state: State) -> Tensor:
         """How sure, and when: (B, 2, X, Y), float64."""
