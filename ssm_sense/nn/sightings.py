@@ -10,8 +10,8 @@ _RARE = -5.0
 """Bias under which a location shows less than a hundredth of everything before anything is learned."""
 _SEEN = 3.0
 """Weight of a frame that shows a thing beside one that does not, of which there are a hundred times as many."""
-_THERE = 20.0
-"""Weight of what is in view beside which mark it is next to: one sighting that is none hides a true one for ever."""
+_BESIDE = 0.05
+"""Weight of which mark a thing is next to beside whether it is in view: a false sighting hides a true one for ever."""
 _EPSILON = 1e-6
 _LEAST = 0.05
 """How sure a sighting must be to be one at all."""
@@ -81,7 +81,7 @@ class Sightings(nn.Module):
         )
         right = beside.float().gather(-1, (true_BTX.long() - 1).clamp_min(0).unsqueeze(-1)).squeeze(-1)
         misplaced = torch.where(seen, -(right + _EPSILON).log(), 0.0).sum() / seen.sum().clamp_min(1)
-        return _THERE * torch.where(known, wrong, 0.0).sum() / known.sum().clamp_min(1) + misplaced
+        return torch.where(known, wrong, 0.0).sum() / known.sum().clamp_min(1) + _BESIDE * misplaced
 
     def read(self, state: State) -> Tensor:
         """How sure, and when: (B, 2, X, Y), float64."""
