@@ -122,6 +122,18 @@ def test_the_model_knows_a_room_again_from_other_pictures_and_takes_no_other_for
     assert (alike[~own] > 0).float().mean() < 0.01
 
 
+@torch.inference_mode()
+def test_the_model_sees_what_it_looks_for_in_looks_it_never_saw(held_out, watched):
+    """Fourteen needles in 84 pictures."""
+    model, _ = watched
+    latents = encode(SiglipTower(SIGLIP, layer=-1, pooling="average", grid=4).load(), held_out.images)
+    there, _ = model.sightings._look(model.scale(latents).unsqueeze(0))
+    pixels = torch.from_numpy(held_out.cells)[..., [THINGS.index(needle) for needle in model.sought]]
+    present = pixels_of_pictures(pixels) >= SEEN_PIXELS
+    assert present.sum() == 14
+    assert average_precision(there.flatten(), present.flatten()) > 0.8, "chance is .03"
+
+
 @pytest.mark.parametrize("line", [FRAMES_OF_A_VIDEO, ""], ids=["benchmark", "plain"])
 @torch.inference_mode()
 def test_the_model_copies_the_counts_that_it_is_told(monkeypatch, watched, line):
