@@ -106,11 +106,8 @@ def shipped(train: Sequence[Clip], val: Sequence[Clip], seed: int, steps: int | 
         expected = f"latents of {model.encoder.places} places, which the shipped model watches"
         raise UserError(f"expected {expected}, got {places}: render with another --grid, or leave it out of --families")
     assert model.inventory is not None
-    unlike = Unlikeness(model.inventory.places, places)
-    return {
-        **_of_model("shipped model", model),
-        **_sources(model.scale, {"shipped model, unlike its place": unlike.requires_grad_(False)}),
-    }
+    unlike = {"shipped model, unlike its place": Unlikeness(model.inventory.places, places)}
+    return {**_of_model("shipped model", model), **_sources(model.scale, unlike)}
 
 
 def recurrent(train: Sequence[Clip], val: Sequence[Clip], seed: int, steps: int | None) -> dict[str, Detector]:
