@@ -78,14 +78,17 @@ def test_sizes_lie_over_stages(stage: Path, size: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", [LARGE[2], TRAIN / "tiny" / "stage2_pictures.yaml"], ids=["large", "tiny"])
-def test_adapters_processes_and_another_language_model_lie_over_a_stage(stage: Path) -> None:
-    assert {path.stem for path in OVER_ANY} == {"ddp", "lora", "smollm2"}
+def test_what_lies_over_any_stage_changes_what_it_says(stage: Path) -> None:
+    assert {path.stem for path in OVER_ANY} == {"closed_loop", "ddp", "lora", "smollm2"}
     plain, over = load(stage), load(stage, *OVER_ANY)
     before, after = plain.model.model.language, over.model.model.language
     assert before.lora is None
     assert after.lora.rank == 64
     assert after.gradient_checkpointing == before.gradient_checkpointing
     assert (after.path, over.model.model.language_width) == (SMOLLM2, 576)
+    assert plain.model.model.source is not None
+    assert over.model.model.source is None
+    assert over.model.model.window == 32
     assert type(over.trainer.strategy).__name__ == "DDPStrategy"
     assert over.model.rates == plain.model.rates
 
