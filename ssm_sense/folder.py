@@ -41,7 +41,9 @@ def save_folder(
 ) -> None:
     """Write a loaded model and its vision tower.
 
-    All is written beside the folder first and takes its place after that: a full disk leaves the old model whole.
+    All is written beside the folder first and takes its place after that, model.safetensors last: a full disk leaves
+    the old model whole, a kill at any moment that, the new model, or a folder without model.safetensors, which does not
+    load. The new model is then beside the folder still, but for what of it has taken its place.
 
     Args:
         folder: made if missing; a model that it held before is replaced, what else is in it stays.
@@ -53,19 +55,28 @@ def save_folder(
     config = {"model": _without_paths(model_config), "vision": _without_paths(vision_config)}
     weights = {k: v.detach().contiguous().cpu() for k, v in model.state_dict().items() if not k.startswith(_LANGUAGE)}
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(draft, ignore_errors=True)
     try:
         draft.mkdir()
         model.language.save(draft)
         save_tensors(weights, draft / _WEIGHTS)
         shutil.copytree(vision.folder, draft / "vision")
         (draft / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-        (folder / _CALIBRATION).unlink(missing_ok=True)
-        for part in draft.iterdir():
-            if (folder / part.name).is_dir():
-                shutil.rmtree(folder / part.name)
-            os.replace(part, folder / part.name)
-    finally:
+    except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
+        raise
+    _take_place(draft, folder)
+    draft.rmdir()
+
+
+def _take_place(draft: Path, folder: Path) -> None:
+    """Move a model from its draft. Between the old model and the new one there is no model.safetensors."""
+    for name in (_CALIBRATION, _WEIGHTS):
+        (folder / name).unlink(missing_ok=True)
+    for part in sorted(draft.iterdir(), key=lambda part: part.name == _WEIGHTS):
+        if (folder / part.name).is_dir():
+            shutil.rmtree(folder / part.name)
+        os.replace(part, folder / part.name)
 
 
 def load_session(folder: Path) -> Session:
@@ -86,6 +97,8 @@ def load_model(folder: Path) -> tuple[AnsweringModel, SiglipTower]:
         raise UserError(f"{folder}: expected a model folder with a config.yaml ({error})") from error
     if not isinstance(config, dict) or set(config) != {"model", "vision"}:
         raise UserError(f"{path}: expected the keys model and vision, got {config if config is None else list(config)}")
+    if not (folder / _WEIGHTS).is_file():
+        raise UserError(f"{folder}: expected a {_WEIGHTS}, which comes last; this model was not written to its end")
     _refuse_foreign_classes(config, path)
     config["vision"].setdefault("init_args", {})["path"] = str(folder / "vision")
     language = config["model"].setdefault("init_args", {}).setdefault("language", {}).setdefault("init_args", {})

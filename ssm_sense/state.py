@@ -86,9 +86,12 @@ class State(Mapping[str, Tensor]):
         return State({k: v.index_select(0, index) for k, v in self._tensors.items()})
 
     def save(self, path: str | Path, metadata: Mapping[str, object] | None = None) -> None:
-        """Write a safetensors file, whole or not at all: a kill at any moment leaves the old file or the new one."""
+        """Write a safetensors file, whole or not at all: a kill at any moment leaves the old file or the new one.
+
+        Names may share a tensor here; in the file each has bytes of its own.
+        """
         header = {"format": _FORMAT, "metadata": json.dumps(dict(metadata or {}))}
-        tensors = {k: v.detach().contiguous().cpu() for k, v in self._tensors.items()}
+        tensors = _apart({k: v.detach().contiguous().cpu() for k, v in self._tensors.items()})
         write_whole(Path(path), lambda partial: save_tensors(tensors, partial, header))
 
     @classmethod
@@ -139,6 +142,16 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             _force_to_disk(path.absolute().parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, copied where they share memory with one before them, which safetensors refuses to write."""
+    apart: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        apart[name] = tensor.clone() if tensor.untyped_storage().data_ptr() in seen else tensor
+        seen.add(apart[name].untyped_storage().data_ptr())
+    return apart
 
 
 def _force_to_disk(path: Path) -> None:

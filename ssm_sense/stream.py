@@ -1,5 +1,6 @@
 """`Session`: one stream, watched as it comes and asked about at any time."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,32 +58,30 @@ class Session:
             seconds: (n,) times, each later than the last.
 
         Raises:
-            ValueError: for frames of another dtype or shape, and times that do not increase; nothing is fed then.
+            ValueError: for frames of another dtype or shape, and times that are not finite or do not increase;
+                nothing is fed then.
         """
-        times = [float(s) for s in seconds]
         if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
             found = f"{str(frames.dtype)[6:]} {tuple(frames.shape)}"
             raise ValueError(f"frames: expected uint8 of shape (n, H, W, 3), got {found}")
-        if len(times) != len(frames):
-            raise ValueError(f"seconds: expected a time for each of {len(frames)} frames, got {len(times)}")
-        if any(later <= sooner for sooner, later in zip([self.t_s, *times], times, strict=False)):
-            raise ValueError(f"seconds: expected increasing times after {self.t_s}, got {times}")
+        times = checked_times(seconds, len(frames), self.t_s)
         if not times:
             return []
         begun = time.perf_counter()
         latents = self.vision.encode(frames)
-        seeing_ms = (time.perf_counter() - begun) * 1e3 / len(times)
+        seeing_ms = (now_s(latents.device) - begun) * 1e3 / len(times)
         return [self._observe(one, t_s, seeing_ms) for one, t_s in zip(latents, times, strict=True)]
 
     def observe(self, latents: Tensor, seconds: Sequence[float] | Tensor) -> list[FrameReport]:
         """The same from cached latents (n, S, V) of this session's vision tower."""
-        return [self._observe(one, float(t_s), 0.0) for one, t_s in zip(latents, seconds, strict=True)]
+        times = checked_times(seconds, len(latents), self.t_s)
+        return [self._observe(one, t_s, 0.0) for one, t_s in zip(latents, times, strict=True)]
 
     def _observe(self, latents: Tensor, t_s: float, seeing_ms: float) -> FrameReport:
         before = self.memory.state if self.registered and isinstance(self.memory, ReadsEvents) else None
-        begun = time.perf_counter()
+        begun = now_s(latents.device)
         seen = self.memory.observe(latents, None, t_s)
-        ms = seeing_ms + (time.perf_counter() - begun) * 1e3
+        ms = seeing_ms + (now_s(latents.device) - begun) * 1e3
         self.t_s, self.frames = t_s, self.frames + 1
         if seen.parted:
             self.registered = [self._updated(one, before) for one in self.registered]
@@ -168,3 +167,33 @@ class Session:
             raise UserError(f"{path}: {error}") from error
         self.registered = registered
         self.t_s, self.frames = float(str(metadata["t_s"])), int(str(metadata["frames"]))
+
+
+def checked_times(
+    seconds: Sequence[float] | Tensor, frames: int, after_s: float, whose: str = "seconds"
+) -> list[float]:
+    """The times of so many frames as floats.
+
+    Raises ValueError, which begins with ``whose``, unless there is a finite one for each, later than the one before,
+    the first later than ``after_s``.
+    """
+    times = [float(t_s) for t_s in seconds]
+    if len(times) != frames:
+        raise ValueError(f"{whose}: expected a time for each of {frames} frames, got {len(times)}")
+    if not all(map(math.isfinite, times)):
+        raise ValueError(f"{whose}: expected finite times, got {times}")
+    if any(later <= sooner for sooner, later in zip([after_s, *times], times, strict=False)):
+        raise ValueError(f"{whose}: expected increasing times after {after_s}, got {times}")
+    return times
+
+
+def now_s(device: torch.device) -> float:
+    """`time.perf_counter` once a device has done all that it was given, for a GPU's calls return before that."""
+    finish(device)
+    return time.perf_counter()
+
+
+def finish(device: torch.device) -> None:
+    """Wait until a GPU has done all that it was given; a CPU has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

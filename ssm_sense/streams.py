@@ -12,7 +12,7 @@ from ssm_sense.data.clip import Question
 from ssm_sense.memory.policy import Answer
 from ssm_sense.model import SsmSense
 from ssm_sense.state import State
-from ssm_sense.stream import FrameReport, Session
+from ssm_sense.stream import FrameReport, Session, checked_times, finish, now_s
 from ssm_sense.vision.tower import VisionTower
 
 
@@ -38,12 +38,13 @@ class Streams:
         model: in eval mode, with its language model loaded by the time the first question comes.
         vision: the tower whose latents that model was trained on.
         block: streams that go through the model together; 1 runs each by itself, as `Session` does.
+        weights: names those of both, as for a `Session`.
     """
 
-    def __init__(self, model: SsmSense, vision: VisionTower, block: int = 8) -> None:
+    def __init__(self, model: SsmSense, vision: VisionTower, block: int = 8, weights: str = "") -> None:
         if block < 1:
             raise ValueError(f"block: expected 1 or more, got {block}")
-        self.model, self.vision, self.block = model, vision, block
+        self.model, self.vision, self.block, self.weights = model, vision, block, weights
         self._open: dict[int, _Stream] = {}
         self._numbers = count()
         self._blank = self._fresh()
@@ -51,13 +52,18 @@ class Streams:
     def open(self, session: Session | None = None) -> int:
         """Begin a stream, or go on with a copy of a session's, and return its number.
 
-        Raises ValueError for a session of another model or kind of memory.
+        Raises ValueError for a session of another model or kind of memory, and for one with registered questions, which
+        would not be put here.
         """
         stream = _Stream(next(i for i in count() if i not in self._places()), self._blank)
         if session is not None:
             state = State(session.memory.state_dict())
             if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in self._blank.items()}:
                 raise ValueError("session: expected the state of this model, got another")
+            if self.weights and session.weights and session.weights != self.weights:
+                raise ValueError(f"session: expected one of the model {self.weights}, got one of {session.weights}")
+            if session.registered:
+                raise ValueError(f"session: expected no registered questions, got {len(session.registered)}")
             stream.state, stream.t_s, stream.frames = state, session.t_s, session.frames
         number = next(self._numbers)
         self._open[number] = stream
@@ -75,7 +81,7 @@ class Streams:
     def session(self, number: int) -> Session:
         """A copy of a stream that goes on by itself, to be saved, say; `open` takes it back."""
         stream = self._stream(number)
-        session = Session(self.model.memory(), self.vision)
+        session = Session(self.model.memory(), self.vision, self.weights)
         session.memory.load_state_dict(stream.state)
         session.t_s, session.frames = stream.t_s, stream.frames
         return session
@@ -100,6 +106,8 @@ class Streams:
         times = self._times({number: len(pictures) for number, pictures in frames.items()}, seconds)
         begun = time.perf_counter()
         latents = {number: self.vision.encode(frames[number]) for number in frames if len(frames[number])}
+        for one in latents.values():
+            finish(one.device)
         seen_ms = (time.perf_counter() - begun) * 1e3 / max(1, sum(map(len, times.values())))
         return self._watch(latents, times, seen_ms)
 
@@ -138,17 +146,18 @@ class Streams:
 
     def _step(self, frames: Mapping[int, tuple[Tensor, float]], seen_ms: float) -> dict[int, FrameReport]:
         """One frame on for streams of one block."""
-        begun = time.perf_counter()
+        device = next(iter(frames.values()))[0].device
+        begun = now_s(device)
         rows = {self._open[number].place % self.block: number for number in frames}
         nothing = torch.zeros_like(next(iter(frames.values()))[0]), 0.0
         shown = [frames[rows[row]] if row in rows else nothing for row in range(self.block)]
         states = [self._open[rows[row]].state if row in rows else self._blank for row in range(self.block)]
         state = State({name: torch.cat([one[name] for one in states]) for name in self._blank})
-        seconds = torch.tensor([[t_s] for _, t_s in shown], dtype=torch.float64, device=nothing[0].device)
+        seconds = torch.tensor([[t_s] for _, t_s in shown], dtype=torch.float64, device=device)
         trace, state = self.model.observe(torch.stack([x for x, _ in shown]).unsqueeze(1), seconds, state)
         surprise, gate = trace.surprise.mean((1, 2)).tolist(), trace.decision.gate.mean((1, 2)).tolist()
         boundary = trace.decision.boundary[:, 0].tolist()
-        ms = seen_ms + (time.perf_counter() - begun) * 1e3 / len(rows)
+        ms = seen_ms + (now_s(device) - begun) * 1e3 / len(rows)
         reports = {}
         for row, number in rows.items():
             # A copy, lest a stream that pauses or leaves keep the whole block's tensors alive.
@@ -165,15 +174,10 @@ class Streams:
         """The times of each stream's frames as floats, checked."""
         if lengths.keys() != seconds.keys():
             raise ValueError(f"seconds: expected times of streams {list(lengths)}, got those of {list(seconds)}")
-        times = {}
-        for number, n in lengths.items():
-            times[number] = [float(t_s) for t_s in seconds[number]]
-            if len(times[number]) != n:
-                raise ValueError(f"stream {number}: expected a time for each of {n} frames, got {len(times[number])}")
-            before = self._stream(number).t_s
-            if any(b <= a for a, b in zip([before, *times[number]], times[number], strict=False)):
-                raise ValueError(f"stream {number}: expected increasing times after {before}, got {times[number]}")
-        return times
+        return {
+            number: checked_times(seconds[number], n, self._stream(number).t_s, f"stream {number}")
+            for number, n in lengths.items()
+        }
 
     def _blocks(self, numbers: Iterable[int]) -> list[list[int]]:
         """Streams that share a block, together."""

@@ -48,6 +48,16 @@ def test_round_trip_is_exact(tmp_path) -> None:
         assert torch.equal(loaded[name], tensor)
 
 
+def test_names_that_share_memory_are_saved_each_with_its_own(tmp_path) -> None:
+    both = torch.arange(12.0).reshape(3, 4)
+    state = State({"predicted": both, "latest": both, "first": both[:2], "last": both[1:]})
+    state.save(tmp_path / "s.safetensors")
+    loaded = State.load(tmp_path / "s.safetensors")
+    assert loaded.keys() == state.keys()
+    assert all(torch.equal(loaded[name], state[name]) for name in state)
+    assert state["latest"] is both
+
+
 def test_failed_save_leaves_the_old_file(tmp_path, monkeypatch) -> None:
     path = tmp_path / "s.safetensors"
     example().save(path)

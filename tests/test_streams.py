@@ -1,12 +1,15 @@
 """Streams side by side: each as if alone, whoever comes, goes or pauses; bytes linear in how many are open."""
 
 import gc
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from ssm_sense.errors import UserError
 from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.memory.blind import Blind
 from ssm_sense.model import SsmSense
@@ -149,6 +152,31 @@ def test_a_stream_moves_to_a_session_and_back(model: SsmSense, language: CausalL
         streams.open(Session(Blind(language, 32, 12).memory(), Corner(2)))
 
 
+def test_the_name_of_the_weights_goes_along(model: SsmSense, tmp_path: Path) -> None:
+    path = tmp_path / "s.safetensors"
+    mine, theirs = (Streams(model, Corner(2), weights=name) for name in ("mine", "theirs"))
+    number = mine.open()
+    mine.observe({number: rooms(0, 5)}, {number: range(5)})
+    mine.session(number).save(path)
+    with pytest.raises(UserError, match="expected a session of the model theirs, found one of another, mine"):
+        Session(model.memory(), Corner(2), "theirs").load(path)
+    with pytest.raises(ValueError, match="expected one of the model theirs, got one of mine"):
+        theirs.open(mine.session(number))
+    assert theirs.open_streams == ()
+    unnamed = Session(model.memory(), Corner(2))
+    unnamed.load(path)
+    for streams, session in ((mine, mine.session(number)), (theirs, unnamed)):
+        assert streams.session(streams.open(session)).frames == 5
+
+
+def test_a_session_with_registered_questions_is_refused(model: SsmSense) -> None:
+    session, streams = Session(model.memory(), Corner(2)), Streams(model, Corner(2))
+    session.register("how many chairs")
+    with pytest.raises(ValueError, match="expected no registered questions, got 1"):
+        streams.open(session)
+    assert streams.open_streams == ()
+
+
 def test_asking_one_changes_none(model: SsmSense) -> None:
     streams = Streams(model, Corner(2))
     numbers = [streams.open() for _ in range(2)]
@@ -158,6 +186,33 @@ def test_asking_one_changes_none(model: SsmSense) -> None:
     for n in numbers:
         after = streams.session(n).memory.state_dict()
         assert all(torch.equal(after[name], before[n][name]) for name in after)
+
+
+def test_milliseconds_are_those_until_a_gpu_is_done(model: SsmSense, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls of this tower and this model return before their work is done; streams share the 20 ms of a step."""
+    clock = {"now_s": 0.0, "left_s": 0.0}
+
+    def launch(work: Callable[..., Any], seconds: float) -> Callable[..., Any]:
+        def launched(*given: Any) -> Any:
+            clock["left_s"] += seconds
+            return work(*given)
+
+        return launched
+
+    def finish(device: torch.device) -> None:
+        clock["now_s"], clock["left_s"] = clock["now_s"] + clock["left_s"], 0.0
+
+    monkeypatch.setattr("ssm_sense.streams.time.perf_counter", lambda: clock["now_s"])
+    monkeypatch.setattr("ssm_sense.stream.finish", finish)
+    monkeypatch.setattr("ssm_sense.streams.finish", finish)
+    vision = Corner(2)
+    streams = Streams(model, vision)
+    monkeypatch.setattr(vision, "encode", launch(vision.encode, 0.1))
+    monkeypatch.setattr(model, "observe", launch(model.observe, 0.02))
+    numbers = [streams.open() for _ in range(2)]
+    pictures = torch.randint(0, 255, (2, 8, 8, 3)).byte()
+    reports = streams.feed(dict.fromkeys(numbers, pictures), {n: [0, 1] for n in numbers})
+    assert [r.ms for n in numbers for r in reports[n]] == pytest.approx([50 + 10] * 4)
 
 
 def test_frames_of_any_size_and_bad_ones_refused_whole(model: SsmSense) -> None:
@@ -171,6 +226,8 @@ def test_frames_of_any_size_and_bad_ones_refused_whole(model: SsmSense) -> None:
         ({a: pictures[a].float()}, {a: [3, 4, 5]}, "stream 0: expected uint8"),
         ({a: pictures[a], b: pictures[b]}, {a: [3, 4, 5], b: [6, 7]}, "stream 1: expected increasing times after 6"),
         ({a: pictures[a]}, {a: [3, 4]}, "a time for each of 3 frames"),
+        ({a: pictures[a]}, {a: [3, float("nan"), 5]}, "stream 0: expected finite times"),
+        ({a: pictures[a], b: pictures[b]}, {a: [3, 4, 5], b: [7, float("inf")]}, "stream 1: expected finite times"),
         ({a: pictures[a]}, {b: [3, 4, 5]}, r"times of streams \[0\], got those of \[1\]"),
     ]:
         with pytest.raises(ValueError, match=named):

@@ -142,7 +142,7 @@ def _vision_folder() -> Path:
 
 def _fit(out: Path, configs: Path, policy: str, steps: int) -> None:
     folder = model_folder(out, policy)
-    if (folder / "config.yaml").is_file():
+    if (folder / "model.safetensors").is_file():
         return
     from ssm_sense.lit import cli
 

@@ -2,7 +2,6 @@
 
 import resource
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ssm_sense.language.causal_lm import CausalLM
-from ssm_sense.stream import Session
+from ssm_sense.stream import Session, now_s
 
 GREY = np.full((64, 64, 3), 128, dtype=np.uint8)
 """A frame with nothing on it."""
@@ -83,7 +82,8 @@ def first_pass(session: Session) -> Iterator[list[float]]:
     if language is None:
         yield ends
         return
-    handle = language.register_forward_hook(lambda *_: ends.append(time.perf_counter()))
+    device = next(language.parameters()).device
+    handle = language.register_forward_hook(lambda *_: ends.append(now_s(device)))
     try:
         yield ends
     finally:

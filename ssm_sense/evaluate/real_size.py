@@ -37,6 +37,7 @@ from ssm_sense.nn.lfp import LFPHead
 from ssm_sense.nn.surprise import SurprisePolicy
 from ssm_sense.nn.temporal import TemporalEncoder
 from ssm_sense.pretrained import DTYPES, Dtype
+from ssm_sense.stream import finish
 
 GRID = 8
 """Tokens of a frame along one side, in every contender."""
@@ -214,13 +215,8 @@ def clock(device: torch.device) -> Callable[[], float]:
 
 def _ms(device: torch.device, work: Callable[[], object]) -> float:
     now = clock(device)
-    _finish(device)
+    finish(device)
     begun = now()
     work()
-    _finish(device)
+    finish(device)
     return (now() - begun) * 1e3
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

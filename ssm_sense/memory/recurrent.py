@@ -89,7 +89,7 @@ class RecurrentMemory:
         if expected != found:
             wrong = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
             raise ValueError(f"expected the state of this model, got one that differs in {', '.join(wrong)}")
-        self.state = State(state)
+        self.state = State(state).to(self.model.scale.mean.device)
 
     @property
     def nbytes(self) -> int:

@@ -5,14 +5,13 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from ssm_sense.language.along import read_along
 from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.language.connector import Connector
 from ssm_sense.language.query import Query
 from ssm_sense.memory.answering import NOTHING, AnsweringModel, Told
-from ssm_sense.memory.kv_cache import answer_from, fork, keys_and_values, opening, place, rotate
+from ssm_sense.memory.kv_cache import KeyValues, answer_from, extend, join, opening, place
 from ssm_sense.memory.policy import Answer, Observation
 from ssm_sense.nn.pool import pool_places
 
@@ -91,8 +90,8 @@ class SlidingWindow(AnsweringModel):
 class SlidingWindowMemory:
     """Streams one video through a `SlidingWindow`, holding the keys and values of its last frames.
 
-    Keys of the frames that stay are turned back by one frame whenever the oldest is dropped, so that positions stay
-    bounded however long the stream.
+    Keys are held as they were before rotation and placed anew for every frame, so that positions stay bounded however
+    long the stream, and keys are not rounded again for each frame that they stay.
 
     Args:
         model: in eval mode, with its language model loaded, by the time the first frame comes.
@@ -114,69 +113,55 @@ class SlidingWindowMemory:
 
     def reset(self) -> None:
         """Forget the stream."""
-        self.cache = DynamicCache()
-        self.opening = 0
+        self.opening: list[KeyValues] = []
+        self.frames: list[KeyValues] = []
 
     @torch.inference_mode()
     def observe(self, latents: Tensor, surprise: float | None, t_s: float) -> Observation:
         """Append one frame; beyond the window or the budget the oldest goes."""
         language = self.model.language
-        if self.cache.get_seq_length() == 0:
-            opening = language.embed_opening()
-            self.opening = opening.shape[1]
-            if self.opening:
-                language.forward_embeds(opening, self.cache)
-        else:
+        if self.frames:
             self._make_room()
-        language.forward_embeds(self.model.embed(latents)[None], self.cache)
+        else:
+            self.opening = opening(language)
+        self.frames.append(extend(language, [*self.opening, *self.frames], self.model.embed(latents)[None]))
         return Observation(float("nan"), 1.0, False)
 
     def _make_room(self) -> None:
         """Drop the oldest frame if one more would exceed the window or the budget."""
-        tokens = self.cache.get_seq_length()
-        frames = (tokens - self.opening) // self.model.frame_tokens
-        per_frame = self.nbytes * self.model.frame_tokens // tokens
-        over = self.budget_bytes is not None and self.nbytes + per_frame > self.budget_bytes
-        if frames < self.window and not over:
-            return
-        first, rest = self.opening, self.opening + self.model.frame_tokens
-        back = torch.full((tokens - rest,), -self.model.frame_tokens)
-        kept = []
-        for keys, values in keys_and_values(self.cache):
-            turned = rotate(self.model.language, keys[:, :, rest:], back)
-            kept.append(
-                (
-                    torch.cat([keys[:, :, :first], turned], dim=2),
-                    torch.cat([values[:, :, :first], values[:, :, rest:]], dim=2),
-                )
-            )
-        self.cache = DynamicCache(kept)
+        over = self.budget_bytes is not None and self.nbytes + self.frames[0].nbytes > self.budget_bytes
+        if over or len(self.frames) >= self.window:
+            del self.frames[0]
 
     @torch.inference_mode()
     def read(self, prompt: str, options: Sequence[str] = ()) -> Answer:
-        """Answer from a fork of the cache."""
+        """Answer from the opening and the window."""
         language = self.model.language
-        cache = fork(self.cache) if self.cache.get_seq_length() else place(language, opening(language))
-        return answer_from(language, cache, prompt, options)
+        held = [*(self.opening or opening(language)), *self.frames]
+        return answer_from(language, place(language, held), prompt, options)
 
     def state_dict(self) -> Mapping[str, Tensor]:
-        """Keys and values by layer."""
-        held = enumerate(keys_and_values(self.cache))
-        return {f"{i}.{name}": part for i, pair in held for name, part in zip(("keys", "values"), pair, strict=True)}
+        """``keys``, before rotation, and ``values`` (layers, heads, n, width), of the opening and then the frames."""
+        if not self.frames:
+            return {}
+        held = join([*self.opening, *self.frames])
+        return {"keys": held.keys, "values": held.values}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from saved keys and values; raises ValueError if they are not those of this model's layers."""
-        self.reset()
+        """Go on from saved keys and values; raises ValueError if they are not whole frames of such a model."""
         if not state:
-            return
-        layers = len(state) // 2
-        expected = {f"{i}.{name}" for i in range(layers) for name in ("keys", "values")}
-        if set(state) != expected:
-            raise ValueError(f"expected keys and values of {layers} layers, got {', '.join(sorted(state))}")
-        self.opening = self.model.language.embed_opening().shape[1]
-        self.cache = DynamicCache([(state[f"{i}.keys"], state[f"{i}.values"]) for i in range(layers)])
+            return self.reset()
+        if state.keys() != {"keys", "values"} or state["keys"].shape != state["values"].shape:
+            raise ValueError(f"expected keys and values of one shape, got {', '.join(sorted(state))}")
+        device, each = self.model.scale.mean.device, self.model.frame_tokens
+        held = KeyValues(*(state[name].to(device) for name in ("keys", "values")))
+        first = self.model.language.embed_opening().shape[1]
+        if held.tokens <= first or (held.tokens - first) % each:
+            raise ValueError(f"keys: expected {first} tokens and {each} a frame, got {held.tokens}")
+        self.opening = [held.part(0, first)] if first else []
+        self.frames = [held.part(start, start + each) for start in range(first, held.tokens, each)]
 
     @property
     def nbytes(self) -> int:
         """Bytes of all keys and values."""
-        return sum(t.numel() * t.element_size() for t in self.state_dict().values())
+        return sum(part.nbytes for part in (*self.opening, *self.frames))

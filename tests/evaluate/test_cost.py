@@ -87,3 +87,13 @@ def test_the_first_pass_ends_before_the_answer(language, options):
     with first_pass(Session(Squaring(), Projecting())) as passes:
         pass
     assert passes == []
+
+
+def test_a_pass_ends_when_a_gpu_is_done(language, monkeypatch):
+    memory = Blind(language, 32, 12).memory()
+    asked = []
+    monkeypatch.setattr("ssm_sense.evaluate.cost.now_s", lambda device: asked.append(device) or 3.0)
+    with first_pass(Session(memory, Projecting())) as passes:
+        memory.read("which room is this", ("A. yes", "B. no"))
+    assert asked == [language.lm.device] * len(passes)
+    assert set(passes) == {3.0}

@@ -81,6 +81,33 @@ def test_reading_leaves_no_trace_and_a_saved_stream_goes_on(window: SlidingWindo
     assert resumed.read(PROMPT, ["A. one", "B. two"]) == want
 
 
+@torch.no_grad()
+def test_keys_are_rounded_once_however_long_they_stay(frame_tokens, latents) -> None:
+    """In half precision a frame's keys are the same to the bit from its first moment in the window to its last."""
+    memory = SlidingWindowMemory(frame_tokens(begun=True, dtype="bfloat16"), window=6)
+    held = []
+    for t, one in enumerate(latents[:12]):
+        memory.observe(one, None, float(t))
+        held.append(memory.state_dict())
+    # An opening of 3 tokens, and 4 a frame: frame 6 comes last in its own moment, and first in that of frame 11.
+    for name in ("keys", "values"):
+        assert torch.equal(held[6][name][:, :, -4:], held[11][name][:, :, 3:7])
+        assert torch.equal(held[0][name][:, :, :3], held[11][name][:, :, :3])
+
+
+def test_a_saved_stream_goes_on_where_the_model_is(window: SlidingWindow) -> None:
+    memory = SlidingWindowMemory(window)
+    for t in range(3):
+        memory.observe(torch.randn(9, 12), None, float(t))
+    saved = memory.state_dict()
+    window.scale.to("meta")
+    memory.load_state_dict(saved)
+    assert {tensor.device.type for tensor in memory.state_dict().values()} == {"meta"}
+
+
 def test_a_foreign_state_is_named(window: SlidingWindow) -> None:
+    memory = SlidingWindowMemory(window)
     with pytest.raises(ValueError, match=r"event\.0\.ssm"):
-        SlidingWindowMemory(window).load_state_dict({"event.0.ssm": torch.ones(1)})
+        memory.load_state_dict({"event.0.ssm": torch.ones(1)})
+    with pytest.raises(ValueError, match="expected 0 tokens and 4 a frame, got 7"):
+        memory.load_state_dict({"keys": torch.ones(2, 2, 7, 16), "values": torch.ones(2, 2, 7, 16)})
