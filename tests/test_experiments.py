@@ -1,5 +1,7 @@
 """Every experiment says what it claims and how it will be judged, and its sweep can be run as it stands."""
 
+import argparse
+import importlib
 import re
 from pathlib import Path
 
@@ -7,14 +9,18 @@ import pytest
 import torch
 
 from ssm_sense.cli import COMMANDS, TRAINING
+from ssm_sense.commands.latent_fit import LatentCLI
 from ssm_sense.lit.cli import StreamCLI
 from ssm_sense.lit.data import TrainingData
+from ssm_sense.lit.latent import LatentData, LatentModule
 from ssm_sense.lit.module import StreamModule
 from ssm_sense.sweep.plan import Plan, read_plan
+from ssm_sense.sweep.rows import SweepRows
 from ssm_sense.sweep.words import fill
 
 ROOT = Path(__file__).parents[1]
 SWEEPS = sorted((ROOT / "experiments").rglob("sweep.yaml"))
+LARGE = sorted((ROOT / "experiments").glob("*/large/sweep.yaml"))
 FOLDERS = sorted(path.parent for path in (ROOT / "experiments").glob("*/README.md"))
 
 
@@ -40,6 +46,67 @@ def test_a_sweep_can_be_planned_and_its_files_are_there(path: Path) -> None:
         for word in template:
             found = re.search(r"(?:^|=)((?:configs|experiments)/[\w./-]+\.(?:yaml|py))$", word)
             assert found is None or (ROOT / found[1]).is_file(), f"{path.parent.name}: no file {found[1]}"
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: str(path.parent.relative_to(ROOT)))
+def test_rows_are_of_cells_that_there_are(path: Path) -> None:
+    assert SweepRows(path.parent).others([cell.name for cell in plan_of(path).cells]) == 0
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: str(path.parent.relative_to(ROOT)))
+def test_a_sweep_names_its_rung(path: Path) -> None:
+    assert plan_of(path).rung
+
+
+def test_larger_versions_share_no_scratch_folder_with_others() -> None:
+    assert {path.parent.parent.name for path in LARGE} == {"load", "length", "splices", "revisits"}
+    names = [plan_of(path).name for path in SWEEPS]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("path", LARGE, ids=lambda path: path.parent.parent.name)
+def test_commands_of_a_larger_version_are_taken(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their trainings are built, on no device; of all others the words are read."""
+    monkeypatch.chdir(ROOT)
+    plan = plan_of(path)
+    stands_for = {"here": [str(path.parent)], "work": [str(tmp_path)], "cell": [str(tmp_path / "cell")]}
+    cells = [cell for cell in plan.cells if cell.seed == 0]
+    for template in (*plan.prepare, *(template for cell in cells for template in cell.commands)):
+        words = list(fill(template, stands_for, "run"))
+        if words[:2] == ["latent", "fit"]:
+            latent = LatentCLI(LatentModule, LatentData, args=words[2:], run=False, seed_everything_default=0)
+            scheduled = latent.model.configure_optimizers()["lr_scheduler"]["scheduler"]
+            assert scheduled.total_steps == latent.trainer.max_steps
+        elif words[0] == "fit":
+            check_whole_model(words[1:])
+        else:
+            check_words(words)
+
+
+def check_whole_model(words: list[str]) -> None:
+    with torch.device("meta"):
+        cli = StreamCLI(
+            StreamModule, TrainingData, args=words, run=False, seed_everything_default=0, subclass_mode_data=True
+        )
+    vision, language = cli.config["vision"]["init_args"], cli.model.model.language
+    assert (vision["path"], vision["dtype"]) == ("google/siglip2-so400m-patch14-384", "bfloat16")
+    assert (language.path, cli.model.model.language_width) == ("Qwen/Qwen2.5-0.5B", 896)
+    assert cli.model.model.scale.mean.shape == (1152,)
+    assert cli.config["model"]["lr_scheduler"]["init_args"]["total_steps"] == cli.trainer.max_steps
+
+
+def check_words(words: list[str]) -> None:
+    """The command's own parser takes them; what it parses is dropped."""
+    with pytest.MonkeyPatch.context() as patch:
+        parse = argparse.ArgumentParser.parse_args
+
+        def stop(parser: argparse.ArgumentParser, *arguments: object) -> None:
+            parse(parser, *arguments)  # type: ignore[call-overload]
+            raise StopIteration
+
+        patch.setattr(argparse.ArgumentParser, "parse_args", stop)
+        with pytest.raises(StopIteration):
+            importlib.import_module(f"ssm_sense.commands.{words[0]}").main(words[1:])
 
 
 PIECES = [

@@ -33,18 +33,23 @@ def main(argv: list[str]) -> int:
     arguments = _parse(argv)
     from ssm_sense.cli import COMMANDS, TRAINING
     from ssm_sense.sweep.drive import chosen_cells
+    from ssm_sense.sweep.lock import alone_in
     from ssm_sense.sweep.plan import read_plan
     from ssm_sense.sweep.rows import SweepRows
 
     plan = read_plan(arguments.sweep, {*COMMANDS, *TRAINING} - {"sweep"})
     cells = chosen_cells(plan, _only(arguments.only), arguments.limit)
     place = _place(arguments, plan)
-    rows = SweepRows(plan.folder)
     if arguments.dry_run:
-        _show(plan, cells, place, rows)
+        _show(plan, cells, place, SweepRows(plan.folder))
         return 0
-    failed = 0 if arguments.report else _run(arguments, plan, cells, place, rows)
-    _report(plan, rows)
+    if arguments.report:
+        _report(plan, SweepRows(plan.folder))
+        return 0
+    with alone_in(plan.folder, place.work):
+        rows = SweepRows(plan.folder)
+        failed = _run(arguments, plan, cells, place, rows)
+        _report(plan, rows)
     return 1 if failed else 0
 
 
@@ -55,7 +60,6 @@ def _run(arguments: argparse.Namespace, plan: "Plan", cells: "list[Cell]", place
     from ssm_sense.sweep.cluster import run_on_ray
     from ssm_sense.sweep.drive import prepare, run_cells
     from ssm_sense.sweep.local import run_here
-    from ssm_sense.sweep.lock import alone_in
 
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=True)
@@ -63,13 +67,12 @@ def _run(arguments: argparse.Namespace, plan: "Plan", cells: "list[Cell]", place
     console.print(f"{plan.name}: {len(cells)} cells, {len(cells) - len(left)} of them finished before", highlight=False)
     if not left:
         return 0
-    with alone_in(place.work):
-        prepare(plan, place, console)
-        if arguments.ray is None:
-            lines = run_here(left, place, arguments.workers)
-        else:
-            lines = run_on_ray(left, place, arguments.ray, arguments.workers, arguments.cpus, arguments.gpus)
-        done, failed = run_cells(lines, rows, plan, len(left), console)
+    prepare(plan, place, console)
+    if arguments.ray is None:
+        lines = run_here(left, place, arguments.workers)
+    else:
+        lines = run_on_ray(left, place, arguments.ray, arguments.workers, arguments.cpus, arguments.gpus)
+    done, failed = run_cells(lines, rows, plan, len(left), console)
     console.print(f"{plan.name}: {done} done, {failed} failed; logs in {place.work / 'cells'}", highlight=False)
     return failed
 

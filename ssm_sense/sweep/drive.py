@@ -70,7 +70,7 @@ def prepare(plan: Plan, place: Place, console: Console) -> None:
 
 
 def run_cells(lines: Generator[Line], rows: SweepRows, plan: Plan, n_cells: int, console: Console) -> tuple[int, int]:
-    """Append each line as it comes; returns how many cells have a result and how many failed.
+    """Append each line, with the plan's rung, as it comes; returns how many cells have a result and how many failed.
 
     lines: of `run_here` or `run_on_ray`. n_cells: how many there will be. rows.jsonl is put in order at the end, also
     after an interrupt.
@@ -80,7 +80,7 @@ def run_cells(lines: Generator[Line], rows: SweepRows, plan: Plan, n_cells: int,
     try:
         with closing(lines), _bar(n_cells, console) as (bar, task):
             for line in lines:
-                rows.append(line)
+                rows.append({**line, "rung": plan.rung})
                 failed += line["error"] is not None
                 done += line["error"] is None
                 console.print(_said(line, titles[line["cell"]]), markup=False, highlight=False, soft_wrap=True)

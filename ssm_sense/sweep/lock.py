@@ -1,24 +1,26 @@
-"""One sweep at a time in a folder: a second would not see which cells the first has begun, and run them too."""
+"""One sweep at a time where rows are kept and where cells run: a second would run the same cells, and lose rows."""
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ssm_sense.errors import UserError
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Keep others out of a folder, which is made where it is missing, for as long as this process is inside.
+def alone_in(*folders: Path) -> Iterator[None]:
+    """Keep others out of folders, which are made where they are missing, for as long as this process is inside.
 
-    The lock ends with its process, however that ends. Raises UserError where another is inside.
+    The locks end with their process, however that ends. Raises UserError where another is inside one of them.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            told = f"{folder}: expected a folder in which nothing runs, but another sweep works there"
-            raise UserError(f"{told}; wait for it, or name another with --work") from error
+    with ExitStack() as held:
+        for folder in {folder.resolve(): folder for folder in folders}.values():
+            folder.mkdir(parents=True, exist_ok=True)
+            file = held.enter_context(open(folder / ".lock", "w"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                told = f"{folder}: expected a folder in which nothing runs, but another sweep works there"
+                raise UserError(f"{told}; wait for it") from error
         yield

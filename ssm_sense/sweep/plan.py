@@ -23,7 +23,8 @@ HERE, WORK, CELL, SEED = "here", "work", "cell", "seed"
 """Placeholders of every sweep: the folder of sweep.yaml, the sweep's and the cell's scratch folder, and the seed."""
 FIXED = (HERE, WORK, CELL, SEED)
 KEYS = {
-    "name", "prepare", "run", "grid", "except", "seeds", "limit", "result", "keep", "by", "means", "compare", "figure",
+    "name", "rung", "prepare", "run", "grid", "except", "seeds", "limit", "result", "keep", "by", "means", "compare",
+    "figure",
 }  # fmt: skip
 RESULTS = ("{cell}/result.json",)
 
@@ -47,13 +48,14 @@ class Cell:
 class Plan:
     """What a sweep.yaml says.
 
-    folder: where it stands and where rows.jsonl goes. prepare: commands run once before all cells. limit_s: seconds
-    that one cell may take. results: files that hold a cell's result. keep: columns of it that are kept, all if empty.
-    by: columns of a result of several lines that tell them apart. means: of columns of the result, by name.
-    compare: values that all others of their column are compared with.
+    rung: how much of the system its cells have. folder: where it stands and where rows.jsonl goes. prepare: commands
+    run once before all cells. limit_s: seconds that one cell may take. results: files that hold a cell's result. keep:
+    columns of it that are kept, all if empty. by: columns of a result of several lines that tell them apart. means: of
+    columns of the result, by name. compare: values that all others of their column are compared with.
     """
 
     name: str
+    rung: str | None
     folder: Path
     prepare: tuple[Template, ...]
     cells: tuple[Cell, ...]
@@ -117,6 +119,7 @@ def read_plan(path: Path, commands: Collection[str]) -> Plan:
             raise UserError(f"{path}: keep: expected {name!r} among it, for another key names it")
     return Plan(
         name=_name(path, found),
+        rung=_rung(path, found.get("rung")),
         folder=path.parent,
         prepare=prepare,
         cells=tuple(_cells(path, run, grid, seeds, left_out)),
@@ -167,6 +170,11 @@ def _check_placeholders(
         if lacking:
             raise UserError(f"{path}: grid: {column}: {lacking[0]}: expected a part {part!r}, for run has {{{name}}}")
     for column, values in grid.items():
+        own = [words for value in values.values() for words in value.words_of(column).values()]
+        for name in placeholders(own):
+            if name not in FIXED:
+                known = ", ".join(FIXED)
+                raise UserError(f"{path}: grid: {column}: expected no placeholder but {known}, got {{{name}}}")
         if not any(name.partition(".")[0] == column for name in used):
             raise UserError(f"{path}: grid: {column}: expected a placeholder {{{column}}} in run, found none")
         if column in used and any(value.parts for value in values.values()):
@@ -187,9 +195,11 @@ def _cells(
         point = dict(zip(grid, chosen, strict=True))
         if any(all(point[column].name in names for column, names in one.items()) for one in left_out):
             continue
-        words = {name: list(one) for column, value in point.items() for name, one in value.words_of(column).items()}
+        templates = {name: one for column, value in point.items() for name, one in value.words_of(column).items()}
         for seed in seeds:
-            commands = tuple(fill(template, {**words, SEED: [str(seed)]}, f"{path}: run") for template in run)
+            drawn = {SEED: [str(seed)]}
+            words = {name: fill(one, drawn, f"{path}: grid: {name}") for name, one in templates.items()}
+            commands = tuple(fill(template, {**words, **drawn}, f"{path}: run") for template in run)
             values = {column: value.value for column, value in point.items()}
             cells.append(Cell(_cell_name(values, seed, commands), values, seed, commands))
     if not cells:
@@ -209,6 +219,12 @@ def _name(path: Path, found: dict[str, Any]) -> str:
     if not isinstance(name, str) or not re.fullmatch(r"[\w.-]*\w", name):
         raise UserError(f"{path}: name: expected letters, digits, '-', '_' and '.', got {name!r}")
     return name
+
+
+def _rung(path: Path, rung: object) -> str | None:
+    if rung is None or (isinstance(rung, str) and rung.strip() and len(rung.splitlines()) == 1):
+        return rung
+    raise UserError(f"{path}: rung: expected a line of text, such as 'tiny latents', got {rung!r}")
 
 
 def _seeds(path: Path, seeds: object) -> list[int]:

@@ -9,12 +9,13 @@ from pathlib import Path
 PACKAGES = ("ssm-sense", "torch", "transformers", "numpy")
 WRITTEN = {"rows.jsonl", "table.csv"}
 WRITTEN_SUFFIXES = {".png", ".svg"}
+EXPERIMENTS = "experiments"
 
 
 def provenance(folder: Path) -> dict[str, object]:
     """Of this code, as it stands now, on this machine.
 
-    folder: of the sweep, whose rows, tables and figures are no change of code.
+    folder: of the sweep, whose rows, tables and figures are no change of code, nor are those of other experiments.
     """
     return {"commit": commit_of(Path(__file__), folder), **_machine()}
 
@@ -37,7 +38,8 @@ def _machine() -> dict[str, object]:
 def commit_of(file: Path, folder: Path) -> str:
     """The commit that `file` is tracked in, with "+changes" if tracked files differ from it; else "unknown".
 
-    Texts in Markdown, and what sweeps write into the folder and those beside it, do not count as changes.
+    Texts in Markdown, and what sweeps write into the folder, those beside it and anywhere below the repository's
+    EXPERIMENTS, do not count as changes.
     """
 
     def git(*arguments: str) -> str:
@@ -51,14 +53,14 @@ def commit_of(file: Path, folder: Path) -> str:
         changed = git("-c", "core.quotePath=false", "diff", "--name-only", "HEAD", "--").splitlines()
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    written = folder.resolve()
-    changes = [path for path in changed if not _is_written(root / path, written)]
+    beside = folder.resolve().parent
+    changes = [path for path in changed if not _is_written(root / path, beside, root / EXPERIMENTS)]
     return commit + ("+changes" if changes else "")
 
 
-def _is_written(path: Path, folder: Path) -> bool:
+def _is_written(path: Path, beside: Path, experiments: Path) -> bool:
     written = path.name in WRITTEN or path.suffix in WRITTEN_SUFFIXES
-    return path.suffix == ".md" or (written and path.parent.parent == folder.parent)
+    return path.suffix == ".md" or (written and (path.parent.parent == beside or experiments in path.parents))
 
 
 def _version(package: str) -> str:

@@ -1,7 +1,8 @@
 """rows.jsonl of a sweep: a line a cell, appended whole, whatever ends the sweep.
 
 The last line of a cell is the one that counts; a torn line at the end of the file does not. When a sweep ends, the
-lines are put in the order of the plan and those that a later one replaced are dropped. One sweep at a time may write.
+lines are put in the order of the plan and those that a later one replaced are dropped. One sweep at a time may write,
+and it reads within its lock.
 """
 
 import json

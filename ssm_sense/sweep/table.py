@@ -125,10 +125,12 @@ def write_csv(path: Path, plan: Plan, groups: Sequence[Group]) -> None:
 
 
 def markdown(plan: Plan, groups: Sequence[Group], lines: Sequence[Line], compared: str = "") -> str:
-    """The readable table, and below it how to read it, what is missing and which commits it comes from.
+    """The readable table; above it its rung, below it how to read it, what is missing and which commits it comes from.
 
-    compared: what stands between the two, see `compare`.
+    compared: what stands between the last two, see `compare`. A row that names no rung is of the plan's.
     """
+    rungs = sorted({rung for line in lines if (rung := line.get("rung") or plan.rung) is not None})
+    heading = [f"**Rung**: {escaped(', '.join(rungs))}", ""] if rungs else []
     metrics = metrics_of(plan, groups)
     labels = [plan.figure.labels.get(name, name) for name in (*plan.columns, *plan.by, *metrics)]
     table = ["| " + " | ".join(map(escaped, labels)) + " |", "|" + "---|" * len(labels)]
@@ -148,7 +150,7 @@ def markdown(plan: Plan, groups: Sequence[Group], lines: Sequence[Line], compare
     made = f"Made by `ssm-sense sweep {(plan.folder / 'sweep.yaml').as_posix()}`, rows of commit {', '.join(commits)}."
     errors = [f"- `{line['cell']}`: {line['error'].splitlines()[0]}" for line in failed]
     said_last = [*([compared.rstrip(), ""] if compared else []), made]
-    return "\n".join([*table, "", " ".join(notes), *([""] * bool(errors)), *errors, "", *said_last]) + "\n"
+    return "\n".join([*heading, *table, "", " ".join(notes), *([""] * bool(errors)), *errors, "", *said_last]) + "\n"
 
 
 def short(value: float) -> str:

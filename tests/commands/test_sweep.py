@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -111,6 +113,48 @@ def test_rows_of_other_commands_are_mentioned_and_not_counted(sweep: Path, capsy
     assert main(["sweep", str(sweep), "--report"]) == 0
     assert "1 rows are of commands that sweep.yaml no longer has" in capsys.readouterr().err
     assert (sweep.parent / "table.csv").read_text().splitlines()[1:] == ["0.02,duration_s,1,,,1"]
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from ssm_sense.sweep import drive, lock
+from ssm_sense.cli import main
+
+def held(*_):
+    print("in", flush=True)
+    sys.stdin.read()
+
+drive.prepare = held
+main(["sweep", sys.argv[1], "--only", "minutes=none"])
+"""
+"""A sweep that stands still once it has begun."""
+
+
+def test_a_second_sweep_of_the_same_rows_is_refused_whatever_its_scratch_folder(sweep: Path, capsys) -> None:
+    command = [sys.executable, "-c", HOLD, str(sweep)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "in\n"
+        assert main(["sweep", str(sweep), "--work", "elsewhere"]) == 2
+        first.communicate("", timeout=60)
+    told = f"{sweep.parent}: expected a folder in which nothing runs, but another sweep works there; wait for it\n"
+    assert capsys.readouterr().err.endswith(told)
+    assert [line["grid"] for line in lines(sweep)] == [{"minutes": "none"}]
+
+
+def test_rows_that_another_sweep_wrote_until_the_lock_are_kept(sweep: Path, monkeypatch) -> None:
+    cell, other = read_plan(sweep, {"world"}).cells
+    made = [{"cell": one.name, "grid": one.grid, "seed": 0, "result": {"duration_s": 1}} for one in (cell, other)]
+
+    @contextmanager
+    def alone_in(*folders: Path) -> Iterator[None]:
+        (sweep.parent / "rows.jsonl").write_text("".join(json.dumps({**line, "error": None}) + "\n" for line in made))
+        yield
+
+    monkeypatch.setattr("ssm_sense.sweep.lock.alone_in", alone_in)
+    assert main(["sweep", str(sweep)]) == 0
+    assert [line["result"] for line in lines(sweep)] == [{"duration_s": 1}] * 2
 
 
 def test_an_interrupt_leaves_whole_rows_and_no_process(sweep: Path) -> None:

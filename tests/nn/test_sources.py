@@ -189,6 +189,7 @@ def test_the_stateless_head_learns_what_a_frame_foretells() -> None:
 
 def test_random_surprise_is_reproducible_uniform_and_its_own_for_every_stream() -> None:
     x = torch.zeros(2, 4000, 1, 1)
+    x[1, 0] = 1.0
     first, again, other = (watch(RandomSurprise(seed), x, [])[0][..., 0] for seed in (7, 7, 8))
     assert torch.equal(first, again)
     assert not torch.equal(first[:, 1:], other[:, 1:])
@@ -198,6 +199,17 @@ def test_random_surprise_is_reproducible_uniform_and_its_own_for_every_stream() 
     assert draws.var().item() == pytest.approx(1 / 12, abs=0.005)
     neighbours = torch.corrcoef(torch.stack([draws[0, 1:], draws[0, :-1], draws[1, 1:], other[0, 2:].double()]))
     assert (neighbours - torch.eye(4)).abs().max() < 0.06
+
+
+def test_random_draws_follow_the_stream_and_not_its_place_in_a_batch(latents: torch.Tensor) -> None:
+    source = RandomSurprise()
+    drawn, _ = watch(source, latents, [])
+    turned, _ = watch(source, latents.flip(0), [4])
+    assert torch.equal(turned, drawn.flip(0))
+    assert torch.equal(watch(source, latents[2:], [])[0], drawn[2:])
+    assert torch.equal(watch(source, latents * (1 + 1e-6), [])[0], drawn)
+    other, _ = watch(source, latents + 1, [])
+    assert (other[:, 1:] == drawn[:, 1:]).float().mean() < 0.01
 
 
 def test_bad_arguments_are_named(latents: torch.Tensor) -> None:

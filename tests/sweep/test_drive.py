@@ -67,6 +67,12 @@ def test_lines_are_kept_as_they_come_and_end_in_order(plan, place, folder, conso
     assert "value=1 mode=plain seed=0: failed: broke\n" in said
 
 
+def test_every_line_names_the_rung(plan, place, folder, console) -> None:
+    made = plan(rung="tiny latents", grid={"value": [1], "mode": {"plain": "ok", "bad": "fail"}}, seeds=[0])
+    assert run_cells(run_here(made.cells, place(made), 1), SweepRows(folder), made, 2, console) == (1, 1)
+    assert [line["rung"] for line in SweepRows(folder).of([cell.name for cell in made.cells])] == ["tiny latents"] * 2
+
+
 def test_an_interrupt_keeps_what_is_finished_and_ends_the_cells(plan, place, folder, console) -> None:
     made = plan()
     ended = []

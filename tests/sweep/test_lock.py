@@ -22,11 +22,22 @@ with alone_in(Path(sys.argv[1])):
 def test_a_second_is_told_and_goes_in_when_the_first_is_out(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     with alone_in(folder):
-        with pytest.raises(UserError, match="wait for it, or name another with --work"), alone_in(folder):
+        with pytest.raises(UserError, match=r"another sweep works there; wait for it$"), alone_in(folder):
             pass
         with alone_in(tmp_path):
             pass
     with alone_in(folder):
+        pass
+
+
+def test_of_several_folders_each_is_held_and_all_are_let_go(tmp_path: Path) -> None:
+    rows, one, other = tmp_path / "rows", tmp_path / "one", tmp_path / "other"
+    with alone_in(rows, one):
+        with pytest.raises(UserError, match=f"{rows}: expected"), alone_in(other, rows):
+            pass
+        with alone_in(other):
+            pass
+    with alone_in(rows, rows / ".." / "rows"):
         pass
 
 

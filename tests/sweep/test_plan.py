@@ -30,6 +30,7 @@ def test_what_a_file_need_not_say(plan, folder) -> None:
 
 def test_a_cells_name_changes_with_what_it_does_and_with_nothing_else(plan) -> None:
     names = [cell.name for cell in plan().cells]
+    assert [cell.name for cell in plan(rung="tiny model").cells] == names
     assert [cell.name for cell in plan(limit={"minutes": 1}, grid={"value": [0, 1, 2], "mode": {"plain": "ok"}}).cells][
         2:
     ] == names
@@ -45,6 +46,20 @@ def test_parts_go_to_different_commands(plan) -> None:
     assert [cell.commands for cell in made.cells] == [
         (("fit", "7", "--a", "1"), ("info",)),
         (("fit", "7"), ("info", "3")),
+    ]
+
+
+def test_a_values_words_may_name_the_seed(plan) -> None:
+    made = plan(
+        run=["fit {value} {seed}", "info {mode.ask}"],
+        grid={"value": {"a": "--seed={seed} {cell}", "b": []}, "mode": {"c": {"ask": ["{seed}", "x{seed}"]}}},
+        seeds=[7, 8],
+    )
+    assert [cell.commands for cell in made.cells] == [
+        (("fit", "--seed=7", "{cell}", "7"), ("info", "7", "x7")),
+        (("fit", "--seed=8", "{cell}", "8"), ("info", "8", "x8")),
+        (("fit", "7"), ("info", "7", "x7")),
+        (("fit", "8"), ("info", "8", "x8")),
     ]
 
 
@@ -80,6 +95,10 @@ GRID = {"value": [1], "mode": {"plain": "ok"}}
         ({"grid": {**GRID, "mode": {"a": {"x": 1}}}}, "expected one of them, such as {mode.PART}"),
         ({"grid": {**GRID, "mode": {"a": {}}}}, "mode: a: expected words, or parts"),
         ({"grid": {**GRID, "mode": {"a": "it's"}}}, "No closing quotation"),
+        ({"grid": {**GRID, "mode": {"a": "{value}"}}}, "mode: expected no placeholder but here, work, cell, seed, got"),
+        ({"rung": ["a"]}, "rung: expected a line of text, such as 'tiny latents', got ['a']"),
+        ({"rung": ""}, "rung: expected a line of text"),
+        ({"rung": 1}, "rung: expected a line of text"),
         ({"grid": {**GRID, "value": [1, "1"]}}, "grid: value: 1 stands twice"),
         ({"grid": {**GRID, "value": []}}, "grid: value: expected at least one value"),
         ({"grid": {**GRID, "value": 3}}, "grid: value: expected a list of values"),
@@ -135,4 +154,4 @@ def test_the_manuals_example_is_a_sweep(folder) -> None:
     made = read_plan(folder / "sweep.yaml", {"world", "fit", "evaluate"})
     assert len(made.cells) == 3 * (2 * 3 - 2)
     assert made.cells[0].commands[0][:3] == ("fit", "--config", "configs/tiny/ours.yaml")
-    assert made.figure.labels == {"mra": "accuracy"}
+    assert (made.figure.labels, made.rung) == ({"mra": "accuracy"}, "tiny model")

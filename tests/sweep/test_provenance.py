@@ -7,12 +7,16 @@ import pytest
 
 from ssm_sense.sweep.provenance import commit_of, provenance
 
+WRITTEN = ("rows.jsonl", "table.csv", "f1.svg")
+
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """One commit of code and of a sweep with a row."""
-    (tmp_path / "sweep").mkdir()
-    for name in ("code.py", "README.md", "sweep/sweep.yaml", "sweep/rows.jsonl", "sweep/f1.png"):
+    for folder in ("sweep", "experiments/a/b", "other/a/b"):
+        (tmp_path / folder).mkdir(parents=True)
+    own = ("code.py", "README.md", "sweep/sweep.yaml", "sweep/rows.jsonl", "sweep/f1.png")
+    for name in (*own, *(f"{top}/a/b/{file}" for top in ("experiments", "other") for file in (*WRITTEN, "sweep.yaml"))):
         (tmp_path / name).write_text("1")
     for words in ("init -q", "add .", "-c user.name=a -c user.email=a@b commit -qm one"):
         subprocess.run(["git", "-C", str(tmp_path), *words.split()], check=True)
@@ -30,6 +34,23 @@ def test_what_a_sweep_writes_is_no_change(repository: Path) -> None:
     assert commit_of(code, repository / "deeper" / "other") == f"{clean}+changes"
     (sweep / "sweep.yaml").write_text("2")
     assert commit_of(code, sweep) == f"{clean}+changes"
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_sweeps_write_below_experiments_is_no_change(repository: Path, name: str) -> None:
+    code, sweep = repository / "code.py", repository / "sweep"
+    clean = commit_of(code, sweep)
+    (repository / "experiments/a/b" / name).write_text("2")
+    assert commit_of(code, sweep) == clean
+    assert commit_of(code, repository / "experiments" / "c") == clean
+    (repository / "other/a/b" / name).write_text("2")
+    assert commit_of(code, sweep) == f"{clean}+changes"
+
+
+def test_settings_below_experiments_are_a_change(repository: Path) -> None:
+    code, sweep = repository / "code.py", repository / "sweep"
+    (repository / "experiments/a/b/sweep.yaml").write_text("2")
+    assert commit_of(code, sweep).endswith("+changes")
 
 
 def test_what_is_not_tracked_is_unknown(repository: Path, tmp_path_factory) -> None:

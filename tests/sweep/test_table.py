@@ -71,6 +71,16 @@ def test_the_readable_table_says_what_is_missing(plan) -> None:
     assert "rows of commit 012345678+changes.\n" in text
 
 
+def test_the_readable_table_begins_with_its_rungs(plan) -> None:
+    plain, made = plan(), plan(rung="tiny latents")
+    found = lines(made, lambda c: {"score": 1})
+    first, second, third, _ = markdown(made, summarise(made, found), found).split("\n", 3)
+    assert (first, second, third) == ("**Rung**: tiny latents", "", "| value | mode | score |")
+    told = [{**found[0], "rung": "latent world"}, {**found[1], "rung": None}, *found[2:]]
+    assert markdown(made, [], told).startswith("**Rung**: latent world, tiny latents\n\n|")
+    assert markdown(plain, [], told).startswith("**Rung**: latent world\n\n|")
+
+
 def test_the_csv_file_has_a_line_a_mean(plan, tmp_path: Path) -> None:
     made = plan(seeds=[0])
     write_csv(tmp_path / "t.csv", made, summarise(made, lines(made, lambda c: {"score": c.grid["value"] / 3})))
