@@ -3,12 +3,14 @@
     lmms-eval --model ssm_sense --model_args model=runs/models/ours,policy=model --tasks vsibench
 
 Each video is watched once, from its first frame to its last, and all that lmms-eval asks about it in a row is asked of
-what was kept. lmms-eval is imported by `lmms_eval_model` alone, which nothing else imports. Source of the interface:
-lmms-eval 0.7.3, `models/registry_v2.py` and `api/model.py`.
+what was kept; a policy that must know its questions beforehand is told all that lmms-eval will ask about the video.
+lmms-eval is imported by `lmms_eval_model` alone, which nothing else imports. Source of the interface: lmms-eval 0.7.3,
+`models/registry_v2.py` and `api/model.py`.
 """
 
 import importlib
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +35,7 @@ def options_of(prompt: str) -> tuple[str, ...]:
 
 
 class Watcher:
-    """A session that watches the video that it is asked about, unless it was the last one too.
+    """A session that watches the videos that it is asked about.
 
     fps: frames to watch a second. batch_frames: frames encoded together.
     """
@@ -43,20 +45,34 @@ class Watcher:
             raise UserError(f"expected fps above 0 and batch_frames of at least 1, got {fps} and {batch_frames}")
         self.session, self.fps, self.batch_frames = session, fps, batch_frames
         self.watched: Path | None = None
+        self.told: frozenset[str] | None = None
+        """What the memory expects to be asked; None of one that need not know."""
 
-    def answer(self, video: Path, prompt: str) -> str:
-        """What the session answers after the whole video: an option's letter where the prompt lists options."""
-        if video != self.watched:
-            self._watch(video)
-        return self.session.memory.read(prompt, options_of(prompt)).text
+    def answers(self, asked: Sequence[tuple[Path, str]]) -> Iterator[str]:
+        """What the session answers, in turn, to each prompt after its whole video: a letter where it lists options.
 
-    def _watch(self, video: Path) -> None:
+        A video is watched anew unless it was the last one too and the memory knows of its prompts.
+        """
+        prompts: dict[Path, list[str]] = {}
+        for video, prompt in asked:
+            prompts.setdefault(video, []).append(prompt)
+        for video, prompt in asked:
+            if video != self.watched or (self.told is not None and prompt not in self.told):
+                self._watch(video, prompts[video])
+            yield self.session.memory.read(prompt, options_of(prompt)).text
+
+    def _watch(self, video: Path, prompts: Sequence[str]) -> None:
         import numpy as np
         import torch
 
         from ssm_sense.data.video import VideoFile
+        from ssm_sense.evaluate.watch import Announced
 
         self.watched = None
+        memory = self.session.memory
+        if isinstance(memory, Announced):
+            memory.expect([(prompt, options_of(prompt)) for prompt in prompts])
+            self.told = frozenset(prompts)
         self.session.reset()
         frames, seconds = [], []
         for frame, t_s in VideoFile(video, self.fps):

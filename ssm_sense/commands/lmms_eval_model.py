@@ -40,14 +40,17 @@ class SsmSenseModel(lmms):
 
     def generate_until(self, requests: list[Any]) -> list[str]:
         """An answer to each request, whose visuals must be one video file. Requests keep their order."""
-        answers = []
+        asked = []
         for request in requests:
-            prompt, settings, visuals_of, number, task, split = request.args
+            prompt, _, visuals_of, number, task, split = request.args
             visuals = visuals_of(self.task_dict[task][split][number])
             if len(visuals) != 1 or not isinstance(visuals[0], str):
                 raise UserError(f"task {task}: expected one video file a question, got {visuals!r:.80}")
-            answers.append(self.watcher.answer(Path(visuals[0]), prompt))
-            self.cache_hook.add_partial("generate_until", (prompt, settings), answers[-1])
+            asked.append((Path(visuals[0]), prompt))
+        answers = []
+        for request, answer in zip(requests, self.watcher.answers(asked), strict=True):
+            self.cache_hook.add_partial("generate_until", tuple(request.args[:2]), answer)
+            answers.append(answer)
         return answers
 
     def loglikelihood(self, requests: list[Any]) -> list[tuple[float, bool]]:

@@ -59,6 +59,7 @@ def row(clip: str, question: Question, prediction: str | None, run: str = "ours"
     return {
         "run": run,
         "clip": f"scannet/{clip}",
+        "kind": question.kind,
         "question": question.text,
         "options": list(question.options),
         "prediction": prediction,
@@ -109,11 +110,40 @@ def test_a_video_is_watched_once_for_all_that_is_asked_of_it_in_a_row(bench: Pat
     session = CountingSession()
     watcher = lmms_eval.Watcher(session, batch_frames=2)
     one, two = (bench / "scannet" / f"{name}.mp4" for name in ("one", "two"))
-    assert [watcher.answer(one, COUNT.prompt), watcher.answer(one, NEAR.prompt)] == ["5", "B"]
+    assert list(watcher.answers([(one, COUNT.prompt), (one, NEAR.prompt)])) == ["5", "B"]
     assert session.fed == [(2, [0.0, 1.0]), (2, [2.0, 3.0]), (1, [4.0])]
-    assert (session.resets, watcher.answer(two, COUNT.prompt), session.resets) == (1, "4", 2)
+    assert list(watcher.answers([(one, COUNT.prompt), (two, COUNT.prompt)])) == ["5", "4"]
+    assert session.resets == 2
     with pytest.raises(UserError, match="expected fps above 0"):
         lmms_eval.Watcher(session, fps=0)
+
+
+class Announced(CountingSession):
+    """One whose memory answers what it was told of before its stream, as NoSenseAhead does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory = SimpleNamespace(read=self.read, expect=self.expect)
+
+    def expect(self, questions) -> None:
+        self.fed, self.expected = [], dict(questions)
+
+    def read(self, prompt, options=()) -> Answer:
+        assert self.expected[prompt] == options
+        return super().read(prompt, options)
+
+
+def test_a_policy_that_must_know_its_questions_is_told_all_of_a_video_before_it(bench: Path) -> None:
+    session = Announced()
+    watcher = lmms_eval.Watcher(session, batch_frames=2)
+    one, two = (bench / "scannet" / f"{name}.mp4" for name in ("one", "two"))
+    asked = [(one, COUNT.prompt), (one, NEAR.prompt), (two, COUNT.prompt)]
+    assert list(watcher.answers(asked)) == ["5", "B", "4"]
+    assert (session.resets, session.expected) == (2, {COUNT.prompt: ()})
+    assert list(watcher.answers([(two, COUNT.prompt)])) == ["4"]
+    assert session.resets == 2
+    assert list(watcher.answers([(two, NEAR.prompt)])) == ["B"]  # of which it was not told
+    assert (session.resets, session.expected) == (3, {NEAR.prompt: CHOICES})
 
 
 @pytest.fixture
