@@ -1,6 +1,7 @@
 """`ssm-sense evaluate`: run a memory policy over VSI-SUPER, VSI-Bench, VSI-590K, or a rendered world laid out so."""
 
 import argparse
+import hashlib
 import math
 import re
 import shlex
@@ -12,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from ssm_sense.data.decode import frame_rate
 from ssm_sense.errors import UserError
-from ssm_sense.memory.catalogue import CLASSES
+from ssm_sense.memory.catalogue import CLASSES, NOSENSE
 
 if TYPE_CHECKING:
     from ssm_sense.data.clip import Clip
     from ssm_sense.data.datasets import Clips, Part
     from ssm_sense.memory.policy import Policy
     from ssm_sense.stream import Session
+    from ssm_sense.vision.tower import VisionTower
 
 TASKS = ("vsr", "vsc", "vsc-streaming")
 LAYOUTS = ("vsi-super", "vsi-bench", "vsi-590k")
-POLICIES = ("model", "model-per-event", "nosense", "nosense-ahead", *CLASSES)
+POLICIES = ("model", "model-per-event", *NOSENSE, *CLASSES)
 SCORERS = ("robust-1", "official", "official-streaming", "official-vsi-bench")
 
 _DESCRIPTION = """\
@@ -67,6 +69,8 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
     longest = max(math.inf if part.minutes is None else part.minutes for part in parts)
     if max(arguments.ask_at or [0]) > longest:
         raise UserError(f"--ask-at: expected minutes up to {longest:g}, got {max(arguments.ask_at):g}")
+    if arguments.repeat and parts[0].minutes is None:
+        raise UserError(f"--repeat: expected with VSI-SUPER's layout alone, and {folder} holds {parts[0].layout}")
     if arguments.name and len(parts) > 1:
         raise UserError("--name: expected with one length in --minutes, since each is a run of its own")
     chosen = policy_settings(arguments.policy_config, arguments.budget_bytes)
@@ -75,7 +79,7 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
     label = arguments.label or policy_label(session.memory)
     if arguments.workers > 1:
         torch.set_num_threads(threads_each(arguments.workers))  # which the rows name
-    flops = frame_flops(session)._asdict()
+    flops = {"vision": frame_flops(session).vision}
     unfinished = 0
     for number, part in enumerate(parts):
         run = RunInfo.here(
@@ -86,12 +90,14 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
             device=_device(session),
             settings={
                 **_settings(arguments, part, named, folder),
-                **({"policy": chosen} if chosen else {}),
+                **_policy_settings(arguments.policy, chosen, session.memory),
             },
             blind=arguments.blind,
             scorer=arguments.scorer,
             command=shlex.join(["ssm-sense", "evaluate", *argv]),
             flops=flops,
+            weights=session.weights,
+            questions=_digest(part.table),
         )
         cap = Cap.from_now(arguments.max_minutes, arguments.max_bytes)
         if arguments.workers > 1:
@@ -100,7 +106,7 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
             task = Task(opening, open_clips, run, arguments.batch_frames, torch.get_num_threads(), cap)
             summary = evaluate_with_workers(task, len(part.clips), arguments.out, arguments.workers)
         else:
-            shown = part.clips.map(_look(arguments, session))
+            shown = part.clips.map(_shown(arguments, session))
             summary = evaluate(shown, session, arguments.out, run, arguments.batch_frames, cap=cap)
         left = len(part.clips) - summary.watched - summary.skipped
         capped = f", {summary.stopped} cut off by a cap" if summary.stopped else ""
@@ -117,10 +123,8 @@ def open_policy(policy: str, model: str, settings: Mapping[str, Any] | None = No
     """The session of a model folder, of a baseline that takes only a SigLIP with both towers, or of a policy that runs
     over a model of frame tokens, by its name in `memory.catalogue` or its class path, with settings of its own."""
     from ssm_sense.folder import load_model
-    from ssm_sense.memory.catalogue import build
-    from ssm_sense.memory.nosense import NoSense, NoSenseAhead
+    from ssm_sense.memory.catalogue import build, build_nosense
     from ssm_sense.memory.per_event import PerEventMemory
-    from ssm_sense.memory.similarity import SimilarityReader
     from ssm_sense.memory.sliding_window import SlidingWindow
     from ssm_sense.model import SsmSense
     from ssm_sense.stream import Session
@@ -131,20 +135,28 @@ def open_policy(policy: str, model: str, settings: Mapping[str, Any] | None = No
         if not isinstance(loaded, SlidingWindow):
             expected = "a model of frame tokens, such as configs/tiny/sliding_window.yaml trains"
             raise UserError(f"--policy {policy}: expected {expected}, got {type(loaded).__name__}")
-        return Session(build(policy, loaded.to(device), settings), vision.to(device))
+        return Session(build(policy, loaded.to(device), settings), vision.to(device), weights_of(model, vision))
+    if policy in NOSENSE:
+        tower = SiglipTextTower(model).load().to(device)
+        return Session(build_nosense(policy, tower, settings), tower, tower.fingerprint)
     if settings:
         raise UserError(f"--policy {policy}: expected no settings, for it takes none, got {', '.join(settings)}")
+    loaded, vision = load_model(Path(model))
+    weights = weights_of(model, vision)
     if policy == "model":
-        loaded, vision = load_model(Path(model))
-        return Session(loaded.to(device).memory(), vision.to(device))
-    if policy == "model-per-event":
-        loaded, vision = load_model(Path(model))
-        if not isinstance(loaded, SsmSense):
-            raise UserError(f"--policy {policy}: expected a model with event states, got {type(loaded).__name__}")
-        return Session(PerEventMemory(loaded.to(device)), vision.to(device))
-    tower = SiglipTextTower(model).load().to(device)
-    reader = SimilarityReader(tower)
-    return Session(NoSenseAhead(reader) if policy == "nosense-ahead" else NoSense(reader), tower)
+        return Session(loaded.to(device).memory(), vision.to(device), weights)
+    if not isinstance(loaded, SsmSense):
+        raise UserError(f"--policy {policy}: expected a model with event states, got {type(loaded).__name__}")
+    return Session(PerEventMemory(loaded.to(device)), vision.to(device), weights)
+
+
+def weights_of(model: str, vision: "VisionTower") -> str:
+    """Names what decides a model folder's answers: its config, its weights, its language model's, and its tower."""
+    from ssm_sense.pretrained import digest
+
+    folder = Path(model)
+    configs = [path.read_bytes() for path in sorted(folder.glob("*.yaml"))]
+    return digest(folder, vision.fingerprint, digest(folder / "llm"), configs)
 
 
 def policy_label(memory: "Policy") -> str:
@@ -179,15 +191,32 @@ def _run_name(arguments: argparse.Namespace, label: str, part: "Part") -> str:
 
 def _settings(arguments: argparse.Namespace, part: "Part", named: str, folder: Path) -> dict[str, Any]:
     """What decides the rows besides policy, seed and scorer. named: the folder as it was typed, or its hub id."""
+    dataset = folder.resolve().name if Path(named).is_dir() else Path(named).name
     return {
         "benchmark": part.layout,
-        "dataset": folder.resolve().name if Path(named).is_dir() else Path(named).name,
+        "dataset": f"{dataset}, {part.minutes:g} min repeated" if arguments.repeat else dataset,
         **({} if part.minutes is None else {"minutes": part.minutes}),
         **({"ask_at": sorted(arguments.ask_at)} if arguments.ask_at else {}),
         **({"draws": arguments.draws} if arguments.draws > 1 else {}),
+        **({"repeat": sorted(set(arguments.repeat))} if arguments.repeat else {}),
         "fps": arguments.fps,
         "batch_frames": arguments.batch_frames,
     }
+
+
+def _policy_settings(policy: str, chosen: Mapping[str, Any], memory: "Policy") -> dict[str, Any]:
+    """The policy's class and, where it takes settings, all of them, those at their defaults included."""
+    from ssm_sense.memory.catalogue import all_settings
+
+    taken = all_settings(policy, chosen) if policy in (*CLASSES, *NOSENSE) or "." in policy else {}
+    named = {"policy_class": f"{type(memory).__module__}.{type(memory).__qualname__}"}
+    return {**named, **({"policy": taken} if taken else {})}
+
+
+def _digest(table: Path) -> str:
+    """16 hexadecimal digits that name a table of questions by its bytes."""
+    with table.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _parts(arguments: argparse.Namespace) -> "list[Part]":
@@ -208,7 +237,17 @@ def _parts(arguments: argparse.Namespace) -> "list[Part]":
 
 def _clips(arguments: argparse.Namespace, number: int, session: "Session") -> "Clips":
     """The clips of one part, as a worker sees them."""
-    return _parts(arguments)[number].clips.map(_look(arguments, session))
+    return _parts(arguments)[number].clips.map(_shown(arguments, session))
+
+
+def _shown(arguments: argparse.Namespace, session: "Session") -> "Callable[[Clip], Clip]":
+    """What a clip is shown as, and how often."""
+    from ssm_sense.data.repeat import repeated
+
+    look, again = _look(arguments, session), arguments.repeat
+    if not again:
+        return look
+    return lambda clip: look(repeated(clip, again)) if arguments.blind else repeated(look(clip), again)
 
 
 def _look(arguments: argparse.Namespace, session: "Session") -> "Callable[[Clip], Clip]":
@@ -256,6 +295,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--minutes", type=float, nargs="+", metavar="M", help="lengths of VSI-SUPER's videos; default: all there are")
     add("--ask-at", type=float, nargs="+", metavar="M", help="ask rendered streams at these minutes too, in one pass")
     add("--draws", type=int, default=1, metavar="N", help="the most recall questions at each of these; default: 1")
+    add("--repeat", type=int, nargs="+", metavar="N", help="ask once a video was shown N times more; 0: at its end")
     add("--fps", type=float, default=1.0, help="frames to watch a second; default: %(default)g")
     add("--features", type=Path, metavar="DIR", help="cache of latents; videos that it lacks are watched live")
     add("--scorer", choices=SCORERS, default=SCORERS[0], help="the official ones crash on prose; default: %(default)s")
@@ -276,6 +316,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     for minutes in arguments.ask_at or ():
         if not 0 < minutes < math.inf:
             raise UserError(f"--ask-at: expected minutes above 0, got {minutes:g}")
+    for times in arguments.repeat or ():
+        if times < 0:
+            raise UserError(f"--repeat: expected 0 or more, got {times}")
     if arguments.draws > 1 and not arguments.ask_at:
         raise UserError(f"--draws: expected with --ask-at, which says when, got {arguments.draws} without it")
     frame_rate(arguments.fps, "--fps")

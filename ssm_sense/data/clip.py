@@ -1,6 +1,6 @@
 """What every dataset yields: frames, the questions asked of them, and the events they are known to hold."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,3 +65,13 @@ class Clip:
     duration_s: float
     questions: tuple[Question, ...] = ()
     events: tuple[Event, ...] | None = None
+
+
+class LostFrames:
+    """The frames of a video that cannot be watched: whoever asks for them is told why, by this error."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __iter__(self) -> Iterator[Frame]:
+        raise self.error

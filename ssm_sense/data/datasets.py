@@ -59,11 +59,13 @@ class Clips(Sequence[Clip]):
 
 @dataclass(frozen=True)
 class Part:
-    """Clips that are evaluated together. minutes: of VSI-SUPER, how long the videos are; None for the others."""
+    """Clips that are evaluated together. minutes: of VSI-SUPER, how long the videos are; None for the others. table:
+    the file that holds their rows."""
 
     layout: str
     minutes: float | None
     clips: Clips
+    table: Path
 
 
 def layout_of(folder: Path) -> str:
@@ -109,8 +111,9 @@ def open_parts(
         draws: the most recall questions at each of these minutes.
 
     Raises:
-        UserError: for a folder that is none of these, or whose rows are wrong; for a length or a kind of question
-            that is not there; for streams without truth that are to be asked on the way.
+        UserError: for a folder that is none of these, whose rows are wrong, or that has no video at all; for a length
+            or a kind of question that is not there; for streams without truth that are to be asked on the way. A video
+            that is missing or damaged is a clip that raises when it is watched.
     """
     layout = layout or layout_of(folder)
     if minutes and layout != "vsi-super":
@@ -122,17 +125,25 @@ def open_parts(
         lengths = list(minutes) or vsi_super.lengths(folder)
         if not lengths:
             raise UserError(f"{folder}: expected tables such as test_10mins.parquet, found none")
-        return [Part(layout, length, _super(folder, length, fps, tasks, ask_at, draws)[:limit]) for length in lengths]
+        return [
+            Part(
+                layout,
+                length,
+                _super(folder, length, fps, tasks, ask_at, draws)[:limit],
+                vsi_super.table_of(folder, length),
+            )
+            for length in lengths
+        ]
     if layout == "vsi-bench":
         known = (*vsi_bench.CHOICES, *vsi_bench.NUMBERS)
         _check_tasks(tasks, (*known, DIRECTION), layout)
         wanted = tuple(kind for kind in known if kind in tasks or (DIRECTION in tasks and kind.startswith(DIRECTION)))
-        bench = vsi_bench.read(folder, fps, types=wanted or None)
+        bench = vsi_bench.read(folder, fps, types=wanted or None, keep_going=True)
         if not bench:
             raise UserError(f"{folder}: expected questions of {' or '.join(tasks)}, found none")
-        return [Part(layout, None, Clips(len(bench), bench.__getitem__)[:limit])]
+        return [Part(layout, None, Clips(len(bench), bench.__getitem__)[:limit], vsi_bench.tables(folder)[0])]
     train = VSI590K(folder, fps, types=tuple(tasks) or None, keep_going=True)
-    return [Part(layout, None, Clips(len(train), train.clip)[:limit])]
+    return [Part(layout, None, Clips(len(train), train.clip)[:limit], train.table)]
 
 
 def _super(
@@ -140,7 +151,7 @@ def _super(
 ) -> Clips:
     """The clips of one length that are asked something of the tasks, with those questions alone."""
     clips = []
-    for clip in vsi_super.read(folder, minutes, fps):
+    for clip in vsi_super.read(folder, minutes, fps, keep_going=True):
         questions = _on_the_way(folder, clip, ask_at, draws)
         asked = tuple(question for question in questions if not tasks or question.kind in tasks)
         if asked:

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from ssm_sense.data.clip import Clip
+from ssm_sense.data.clip import Clip, LostFrames
 from ssm_sense.data.features import DTYPES, Encoder, Features, extract
 from ssm_sense.errors import UserError
 
@@ -34,6 +34,7 @@ class CachedClips:
     tell: told of each clip that keeps its frames, and why.
 
     A video is known by its content, so that it may have been moved since; one that was changed is not in the cache.
+    One whose latents are damaged, or that cannot be read, is a clip that raises when it is watched.
     Raises UserError where there is no such folder.
     """
 
@@ -48,7 +49,10 @@ class CachedClips:
         frames = clip.frames
         if self.features is None or not isinstance(frames, FileFrames) or not frames.as_stored:
             return clip
-        cached = self.features.find(frames.path, frames.fps)
+        try:
+            cached = self.features.find(frames.path, frames.fps)
+        except UserError as error:
+            return replace(clip, frames=LostFrames(error))
         if cached is None:
             self.tell(f"{clip.name} at {frames.fps:g} frames/s is not in {self.cache}; it is watched live")
             return clip

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ssm_sense.data.archive import is_inside
-from ssm_sense.data.clip import Clip, Frame, Question
+from ssm_sense.data.clip import Clip, Frame, LostFrames, Question
 from ssm_sense.data.picture import read_picture
 from ssm_sense.data.rows import Row, parse_line, read_jsonl, text_of
 from ssm_sense.data.video import VideoFile
@@ -103,7 +103,7 @@ class VSI590K:
             if not self.keep_going:
                 raise named from error
             asked = tuple(question(row, 0.0) for row in rows)
-            return Clip(str(Path(medium).with_suffix("")), _Lost(named), self.fps, 0.0, asked)
+            return Clip(str(Path(medium).with_suffix("")), LostFrames(named), self.fps, 0.0, asked)
 
     def _checked(self, number: int, row: Row) -> str:
         """The medium of a row, which is sound."""
@@ -147,16 +147,6 @@ class _Still:
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
         yield read_picture(self.path), 0.0
-
-
-class _Lost:
-    """The frames of a medium that could not be opened."""
-
-    def __init__(self, error: UserError) -> None:
-        self.error = error
-
-    def __iter__(self) -> Iterator[Frame]:
-        raise self.error
 
 
 def medium_of(row: Row) -> str:

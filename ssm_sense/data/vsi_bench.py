@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ssm_sense.data.archive import is_inside, unpack
-from ssm_sense.data.clip import Clip, Question
+from ssm_sense.data.clip import Clip, LostFrames, Question
 from ssm_sense.data.rows import Row, read_table, text_of
 from ssm_sense.data.video import VideoFile
 from ssm_sense.data.world.truth import events_beside
@@ -59,32 +59,43 @@ def read_rows(folder: Path) -> list[tuple[str, Row]]:
 
 
 def read(
-    folder: Path, fps: float = 1.0, size: tuple[int, int] | None = None, types: tuple[str, ...] | None = None
+    folder: Path,
+    fps: float = 1.0,
+    size: tuple[int, int] | None = None,
+    types: tuple[str, ...] | None = None,
+    keep_going: bool = False,
 ) -> list[Clip]:
     """A clip for each video, with all that is asked of it at its end, in the order of the rows.
 
-    fps, size: as for `VideoFile`. types: of question, all if None. Videos that are missing are unpacked first.
-    Raises UserError, naming file and row, for anything missing or damaged.
+    fps, size: as for `VideoFile`. types: of question, all if None. keep_going: yield what cannot be opened too, as
+    clips that raise when they are watched. Videos that are missing are unpacked first.
+    Raises UserError, naming file and row, for anything missing or damaged; with `keep_going` for a row that is wrong by
+    itself, and where there is no video at all.
     """
-    videos: dict[str, VideoFile] = {}
-    asked: dict[str, list[Question]] = {}
+    about: dict[str, list[tuple[str, Row]]] = {}
     for where, row in read_rows(folder):
-        if types and row["question_type"] not in types:
-            continue
-        path = video_path(row)
-        archive = folder / f"{row['dataset']}.zip"
-        if path not in videos:
-            if not (folder / path).is_file() and archive.is_file():
-                unpack(archive, folder / row["dataset"])
-            try:
-                videos[path] = VideoFile(folder / path, fps, size)
-            except UserError as error:
-                raise UserError(f"{where}: {error}") from error
-        asked.setdefault(path, []).append(question(row, videos[path].duration_s))
-    return [
-        Clip(path.removesuffix(".mp4"), video, fps, video.duration_s, tuple(asked[path]), events_beside(video.path))
-        for path, video in videos.items()
-    ]
+        if not types or row["question_type"] in types:
+            about.setdefault(video_path(row), []).append((where, row))
+    clips, lost = [], []
+    for path, named in about.items():
+        where, first = named[0]
+        archive = folder / f"{first['dataset']}.zip"
+        if not (folder / path).is_file() and archive.is_file():
+            unpack(archive, folder / first["dataset"])
+        frames: VideoFile | LostFrames
+        try:
+            frames = video = VideoFile(folder / path, fps, size)
+            duration_s, events = video.duration_s, events_beside(video.path)
+        except UserError as error:
+            lost.append(UserError(f"{where}: {error}"))
+            if not keep_going:
+                raise lost[0] from error
+            frames, duration_s, events = LostFrames(lost[-1]), 0.0, None
+        asked = tuple(question(row, duration_s) for _, row in named)
+        clips.append(Clip(path.removesuffix(".mp4"), frames, fps, duration_s, asked, events))
+    if lost and len(lost) == len(clips):
+        raise lost[0]
+    return clips
 
 
 def video_path(row: Row) -> str:

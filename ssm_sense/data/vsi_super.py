@@ -7,11 +7,12 @@ Rows have `video_path`, `question`, `answer`, and for Recall `options`, for Coun
 `ssm-sense world render` writes the same layout, with each video's truth beside it. Source: arXiv 2511.04670.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
 from ssm_sense.data.archive import is_inside, unpack
-from ssm_sense.data.clip import Clip, Question
+from ssm_sense.data.clip import Clip, LostFrames, Question
 from ssm_sense.data.rows import Row, read_table
 from ssm_sense.data.video import VideoFile
 from ssm_sense.data.world.truth import events_beside
@@ -27,34 +28,72 @@ def lengths(folder: Path) -> list[float]:
     return sorted(float(name) for name in names if name.replace(".", "", 1).isdigit())
 
 
-def read(folder: Path, minutes: float, fps: float = 1.0, size: tuple[int, int] | None = None) -> list[Clip]:
+def table_of(folder: Path, minutes: float) -> Path:
+    """The file of questions about videos of one length."""
+    return folder / f"test_{minutes:g}mins.parquet"
+
+
+def read(
+    folder: Path, minutes: float, fps: float = 1.0, size: tuple[int, int] | None = None, keep_going: bool = False
+) -> list[Clip]:
     """The clips of one length, each with all the questions about its video, in the order of the rows.
 
     Questions are of kind "vsr" or "vsc", asked at the end, or "vsc-streaming", asked on the way as well.
-    fps, size: as for `VideoFile`. Every video is opened here, but decoded only when its frames are asked for.
-    Videos that are missing are unpacked from their archive first.
+    fps, size: as for `VideoFile`. keep_going: yield what cannot be opened too, or is asked about beyond its end, as
+    clips that raise when they are watched; of the length that the table states.
+    Every video is opened here, but decoded only when its frames are asked for. Videos that are missing are unpacked
+    from their archive first.
 
-    Raises UserError, naming file and row, for anything missing or damaged.
+    Raises UserError, naming file and row, for anything missing or damaged; with `keep_going` for a row that is wrong by
+    itself, and where there is no video at all.
     """
-    name = f"{minutes:g}mins"
-    table = folder / f"test_{name}.parquet"
+    name, table = f"{minutes:g}mins", table_of(folder, minutes)
     rows = _rows(table)
     if any(not (folder / row["video_path"]).is_file() for row in rows) and (folder / f"{name}.zip").is_file():
         unpack(folder / f"{name}.zip", folder / name)
-    videos: dict[str, VideoFile] = {}
-    questions: dict[str, list[Question]] = {}
+    about: dict[str, list[tuple[str, Row]]] = {}
     for i, row in enumerate(rows):
-        path = row["video_path"]
+        about.setdefault(row["video_path"], []).append((f"{table}, row {i}", row))
+    nominal_s = 60.0 * minutes
+    stated = {path: _asked(named, nominal_s) for path, named in about.items()}
+    clips, lost = [], []
+    for path, named in about.items():
         try:
-            if path not in videos:
-                videos[path] = VideoFile(folder / path, fps, size)
-            questions.setdefault(path, []).extend(_questions(row, videos[path].duration_s))
+            clips.append(_clip(folder, path, named, fps, size))
+        except UserError as error:
+            if not keep_going:
+                raise
+            lost.append(error)
+            clips.append(Clip(path.removesuffix(".mp4"), LostFrames(error), fps, nominal_s, stated[path]))
+    if len(lost) == len(clips):
+        raise lost[0]
+    return clips
+
+
+def _clip(folder: Path, path: str, named: list[tuple[str, Row]], fps: float, size: tuple[int, int] | None) -> Clip:
+    """The clip of a video that the rows are about, each with the words that name it in errors."""
+    try:
+        video = VideoFile(folder / path, fps, size)
+        events = events_beside(video.path)
+    except UserError as error:
+        raise UserError(f"{named[0][0]}: {error}") from error
+    questions = _asked(named, video.duration_s, video.duration_s)
+    return Clip(path.removesuffix(".mp4"), video, fps, video.duration_s, questions, events)
+
+
+def _asked(named: list[tuple[str, Row]], duration_s: float, end_s: float = math.inf) -> tuple[Question, ...]:
+    """What rows ask about one video, none of it beyond `end_s`. Raises UserError, naming the row, for a wrong one."""
+    questions: list[Question] = []
+    for where, row in named:
+        try:
+            asked = _questions(row, duration_s)
+            late = [question.t_s for question in asked if not 0 <= question.t_s <= end_s]
+            if late:
+                raise ValueError(f"expected query_times within the {end_s:g} s of the video, got {late}")
+            questions += asked
         except (ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{table}, row {i}: {error}") from error
-    return [
-        Clip(path.removesuffix(".mp4"), video, fps, video.duration_s, tuple(questions[path]), events_beside(video.path))
-        for path, video in videos.items()
-    ]
+            raise UserError(f"{where}: {error}") from error
+    return tuple(questions)
 
 
 def _rows(table: Path) -> list[Row]:
@@ -87,9 +126,6 @@ def _questions(row: Row, duration_s: float) -> list[Question]:
     times, answers = row.get("query_times") or [], row.get("answers") or []
     if not times or len(times) != len(answers):
         raise ValueError(f"expected as many answers as query_times, got {len(answers)} and {len(times)}")
-    late = [t_s for t_s in times if not 0 <= t_s <= duration_s]
-    if late:
-        raise ValueError(f"expected query_times within the {duration_s:g} s of the video, got {late}")
     return [
         Question(text, _number(answer), float(t_s), "vsc-streaming") for t_s, answer in zip(times, answers, strict=True)
     ]

@@ -5,8 +5,10 @@ folder     RunFolder: the files of a run, committed clip by clip
 watch      evaluate: the pass itself
 cap        minutes and bytes after which a run stops
 cost       peak memory, multiplications of a frame
+held       where a memory's bytes are
 workers    the same in several processes
 calibrate  τ and the gate's centre, picked in the closed loop
+tune       settings of another policy, picked from a grid
 real_size  what memory costs at real size, on towers of `random_weights`
 audit      how far one comes who never looks, by the blind answerers of `answerers`
 """

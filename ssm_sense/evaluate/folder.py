@@ -22,8 +22,8 @@ Line = dict[str, Any]
 class RunFolder:
     """Opens, or goes on with, one run in a folder, which may hold other runs beside it.
 
-    Raises UserError if a run of that name is there with another policy, settings, config, seed or scorer, or if
-    clips.jsonl is damaged.
+    Raises UserError if a run of that name is there with another policy, settings, config, weights, questions, seed or
+    scorer, or if clips.jsonl is damaged.
     """
 
     def __init__(self, folder: Path, run: RunInfo) -> None:
@@ -46,8 +46,9 @@ class RunFolder:
         """Begin a clip's lines."""
         return ClipLines(self, name)
 
-    def absorb(self, part: Path) -> None:
-        """Take in the clips that were committed to another folder by the same run, and remove that folder.
+    def absorb(self, part: Path) -> list[str | None]:
+        """Take in the clips that were committed to another folder by the same run, and remove that folder; the error of
+        each, or None.
 
         Clips that are finished here already are not taken twice, so that a kill at any moment can be made good by
         absorbing again. Raises UserError if it holds another run's clips, or is damaged.
@@ -64,6 +65,7 @@ class RunFolder:
                 _sync(file)
         self.finished |= {entry["clip"] for entry in entries if entry["error"] is None}
         shutil.rmtree(part)
+        return [entry["error"] for entry in entries]
 
 
 class ClipLines:
@@ -93,6 +95,11 @@ class ClipLines:
         """Keep one question's line until the clip is committed."""
         run = self._folder.run.columns
         self._rows.append({"run": run.pop("run"), "policy": run.pop("policy"), "clip": self._name, **line, **run})
+
+    def count(self, memory_flops: int) -> None:
+        """Say in all rows what a frame takes in memory by the end of the clip."""
+        for row in self._rows:
+            row["flops"] = {**row["flops"], "memory": memory_flops}
 
     def commit(self, wall_s: float, error: str | None) -> None:
         """Make the clip's lines count: frames, then rows, then the line in clips.jsonl, each forced to disk."""
@@ -158,13 +165,25 @@ def _parse(text: str, path: Path, number: int) -> Line:
 
 def _check_same_run(entry: Line, run: RunInfo, folder: Path) -> None:
     wanted = json.loads(json.dumps(run.identity))
-    differing = [name for name, value in wanted.items() if entry.get(name) != value]
-    if differing:
-        name = differing[0]
+    found = _first_difference({name: entry.get(name) for name in wanted}, wanted)
+    if found:
+        name, begun, now = found
         raise UserError(
-            f"{folder}: run {run.name!r} was begun with {name} {entry.get(name)!r}, and goes on only with the same, "
-            f"not {wanted[name]!r}; choose another name or folder"
+            f"{folder}: run {run.name!r} was begun with {name} {begun!r}, and goes on only with the same, "
+            f"not {now!r}; choose another name or folder"
         )
+
+
+def _first_difference(begun: Line, now: Line) -> tuple[str, Any, Any] | None:
+    """Where two JSON objects differ first, such as "settings fps", and what they have there; None if they do not."""
+    for name in sorted(begun.keys() | now.keys()):
+        old, new = begun.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            if within := _first_difference(old, new):
+                return f"{name} {within[0]}", *within[1:]
+        elif old != new:
+            return name, old, new
+    return None
 
 
 def _sync(file: TextIO) -> None:

@@ -22,8 +22,9 @@ class RunInfo:
     name: the run, unique in its folder. policy: the memory policy's name. settings: its settings and those of the
     evaluation, JSON values. config: the file or folder the model came from. blind: the model was shown a grey frame
     instead of the stream. scorer: a name of `metrics.score.SCORERS`.
-    command: what was typed, for whoever wants the number again. flops: floating-point operations of a frame, such as
-    "vision" and "memory"; empty where nobody counted.
+    command: what was typed, for whoever wants the number again. flops: floating-point operations of a frame in the
+    "vision" tower, to which a clip's rows add those in "memory"; empty where nobody counted.
+    weights, questions: digests that name the model's weights and the table of questions; "" where nobody knows.
     """
 
     name: str
@@ -39,6 +40,8 @@ class RunInfo:
     scorer: str = "robust-1"
     command: str = ""
     flops: Mapping[str, int] = field(default_factory=dict)
+    weights: str = ""
+    questions: str = ""
 
     @classmethod
     def here(
@@ -53,6 +56,8 @@ class RunInfo:
         scorer: str = "robust-1",
         command: str = "",
         flops: Mapping[str, int] | None = None,
+        weights: str = "",
+        questions: str = "",
     ) -> "RunInfo":
         """A run of this code on this machine: commit, backend, device and versions are looked up."""
         return cls(
@@ -69,11 +74,15 @@ class RunInfo:
             scorer=scorer,
             command=command,
             flops=dict(flops or {}),
+            weights=weights,
+            questions=questions,
         )
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What must not change when a run is resumed: all but command, commit, backend, device, versions, flops."""
+        """What must not change when a run is resumed: all but command, commit, backend, device, versions, flops, and
+        digests that nobody knows."""
+        digests = {"weights": self.weights, "questions": self.questions}
         return {
             "run": self.name,
             "policy": self.policy,
@@ -82,6 +91,7 @@ class RunInfo:
             "config": self.config,
             "seed": self.seed,
             "scorer": self.scorer,
+            **{name: digest for name, digest in digests.items() if digest},
         }
 
     @property

@@ -15,11 +15,13 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from ssm_sense.data.clip import Clip, Frame, Question
 from ssm_sense.evaluate.cap import Cap, CapReachedError
 from ssm_sense.evaluate.cost import GREY, first_pass, forget_peak, peak_bytes, peak_cuda_bytes
 from ssm_sense.evaluate.folder import ClipLines, RunFolder
+from ssm_sense.evaluate.held import bytes_by_place
 from ssm_sense.evaluate.run import RunInfo
 from ssm_sense.metrics.score import SCORERS, Scorer
 from ssm_sense.stream import FrameReport, Session
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _EPSILON_S = 1e-6
 _UNCAPPED = Cap()
+STOPPED = "stopped: "
+"""How the error of a clip begins that the cap cut off."""
 _TRAITS = ("causal", "query_aware", "constant_memory", "needs_training")
 
 
@@ -61,7 +65,8 @@ def evaluate(
     """Watch every clip once, ask its questions on the way, and write rows.jsonl, frames.jsonl and clips.jsonl.
 
     dataset: clips whose names differ. session: reset at the start of every clip. out: the folder; clips that are
-    finished there are skipped, those that failed are tried again. run: the rows' provenance; its scorer scores.
+    finished there are skipped, those that failed are tried again. run: the rows' provenance; its scorer scores, and if
+    it says what a frame takes in the vision tower, the rows say what one takes in the memory at the end of the clip.
     batch_frames: frames decoded and encoded together; memory does not grow with the clip. cap: of the run.
 
     A policy that is `Announced` is told a clip's questions before its first frame; `traits` in each row says so.
@@ -120,8 +125,10 @@ def _watch_clip(
                 session.memory.expect([(question.prompt, question.options) for question in clip.questions])
             session.reset()
             watcher.watch(batch_frames)
+            if folder.run.flops:
+                watcher.count()
         except CapReachedError as reached:
-            short, error = reached, f"stopped: {reached}"
+            short, error = reached, f"{STOPPED}{reached}"
             watcher.give_up(error, scored=False)
         except Exception as raised:  # whatever one clip does, the run goes on, and the rows say what happened
             short, error = raised, f"{type(raised).__name__}: {raised}"
@@ -148,6 +155,7 @@ class _Watcher:
         self.events = deque(sorted(clip.events or (), key=lambda event: event.t_s))
         self.frames, self.total_ms = 0, 0.0
         self.seen_s: float | None = None
+        self.latest: Tensor | None = None
         self.vision: str | None = None
 
     def watch(self, batch_frames: int) -> None:
@@ -164,6 +172,16 @@ class _Watcher:
         while self.questions:
             self._ask()
 
+    def count(self) -> None:
+        """Say what a frame takes in the memory as it is now, by one more like the last."""
+        if self.latest is None or self.seen_s is None:
+            return
+        pictures = self.latest.dtype == torch.uint8
+        latents = self.session.vision.encode(self.latest) if pictures else self.latest
+        with FlopCounterMode(display=False) as counter:
+            show(self.session, latents, [self.seen_s + 1 / self.clip.fps])
+        self.lines.count(counter.get_total_flops())
+
     def give_up(self, error: str, scored: bool = True) -> None:
         """A row without an answer for every question that was not reached, or for the clip if it has none; scored as
         wrong, or not at all."""
@@ -177,6 +195,7 @@ class _Watcher:
         """Show the frames of a batch, and begin an empty one."""
         if batch:
             frames = torch.from_numpy(np.stack([frame for frame, _ in batch]))
+            self.latest = frames[-1:]
             self.vision = "live" if frames.dtype == torch.uint8 else "cached"
             for report in show(self.session, frames, [t_s for _, t_s in batch]):
                 self._report(report)
@@ -231,6 +250,7 @@ class _Watcher:
             "mra": mra,
             "vision": self.vision,
             "nbytes": self.session.nbytes,
+            "bytes": bytes_by_place(self.session.memory),
             "ms_per_frame": round(self.total_ms / self.frames, 3) if self.frames else None,
             "answer_ms": None,
             "first_pass_ms": None,

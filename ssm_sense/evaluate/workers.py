@@ -1,14 +1,20 @@
 """The same evaluation in several processes, a clip at a time each; what comes out is what one process writes.
 
-Each worker writes to a folder of its own, `.workers/RUN/0` and so on, in the run's; when a run ends, is interrupted or
-is begun again, the clips that are finished there are moved over. A kill loses only the clips that were being watched.
+Each worker writes to a folder of its own, `.workers/RUN/0000` and so on, in the run's; when a run ends, is interrupted
+or is begun again, the clips that are finished there are moved over. Where the system kills a worker, for want of memory
+say, another takes its place, and writes for the clip that was being watched rows which say so.
+
+A worker says when it is ready, and then the name of each clip that it is done with, and is told the next: its place
+and whether a worker was killed over it. Each has a pipe of its own, so that a kill leaves no lock held.
 """
 
 import multiprocessing
 import os
-import queue
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,22 +22,36 @@ from urllib.parse import quote
 
 import torch
 
-from ssm_sense.data.clip import Clip
+from ssm_sense.data.clip import Clip, LostFrames
 from ssm_sense.evaluate.cap import Cap
 from ssm_sense.evaluate.folder import RunFolder
 from ssm_sense.evaluate.run import RunInfo
-from ssm_sense.evaluate.watch import Summary, evaluate, progress_bar
+from ssm_sense.evaluate.watch import STOPPED, Summary, evaluate, progress_bar
 from ssm_sense.processes import end_with_parent, start
 from ssm_sense.stream import Session
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkContext, SpawnContext
-    from multiprocessing.queues import Queue
 
-    Places = Queue[int | None]
-    Told = Queue[str | Summary]
 
-_PATIENCE_S = 0.5
+class LostWorkerError(RuntimeError):
+    """The process that watched a clip was killed."""
+
+
+class _Errand(NamedTuple):
+    """A clip to watch, by its place; lost: what killed the worker that watched it before."""
+
+    place: int
+    lost: str | None = None
+
+
+@dataclass
+class _Hand:
+    """A worker, its pipe and what it was last told."""
+
+    process: BaseProcess
+    pipe: Connection
+    errand: _Errand | None = None
 
 
 class Task(NamedTuple):
@@ -66,78 +86,103 @@ def evaluate_with_workers(
 
     context: how processes start; by default "spawn", since neither torch's threads nor CUDA survive a fork.
 
-    Raises RuntimeError if a worker dies, UserError as `evaluate` does.
+    Raises RuntimeError if a worker fails, or is killed before it has a clip or for the second time over the same one;
+    UserError as `evaluate` does.
     """
     context = context or multiprocessing.get_context("spawn")
-    folder = RunFolder(out, task.run)
     scratch = out / ".workers" / quote(task.run.name, safe="")
-    _move_over(scratch, folder)
-    places: Places = context.Queue()
-    told: Told = context.Queue()
-    for place in (*range(clips), *[None] * workers):
-        places.put(place)
+    _move_over(scratch, RunFolder(out, task.run))
+    folder = RunFolder(out, task.run)  # without the failed clips that were moved over
     finished = frozenset(folder.finished)
-    crew: list[BaseProcess] = [
-        context.Process(target=_work, args=(task, scratch / str(i), finished, places, told), daemon=True)
-        for i in range(workers)
-    ]
-    start(crew)
+    hired = 0
+
+    def hire() -> _Hand:
+        nonlocal hired
+        ours, theirs = context.Pipe()
+        part = scratch / f"{hired:04d}"
+        process = context.Process(target=_work, args=(task, part, finished, theirs), daemon=True)
+        start([process])
+        theirs.close()
+        hired += 1
+        return _Hand(process, ours)
+
+    errors: list[str | None] = []
+    crew: list[_Hand] = []
+    skipped = 0
     try:
         with progress_bar(task.run, clips, progress) as advance:
-            summaries = list(_summaries(crew, told, advance))
+            for name in _names(crew, hire, clips, workers):
+                skipped += name in finished
+                advance(name, 1)
     finally:
-        for process in crew:
-            process.terminate()
-            process.join()
-        _move_over(scratch, folder)
-    return Summary(*(sum(counts) for counts in zip(*summaries, strict=True)))
+        for hand in crew:
+            hand.process.terminate()
+            hand.process.join()
+        errors += _move_over(scratch, folder)
+    stopped = sum(error is not None and error.startswith(STOPPED) for error in errors)
+    return Summary(len(errors), skipped, sum(error is not None for error in errors) - stopped, stopped)
 
 
-def _summaries(crew: list[BaseProcess], told: "Told", advance: Callable[[str, int], None]) -> Iterator[Summary]:
-    """What each worker says when it is done; the names of clips go to the progress bar."""
-    left = len(crew)
-    while left:
-        try:
-            message = told.get(timeout=_PATIENCE_S)
-        except queue.Empty:
-            dead = next((process.exitcode for process in crew if process.exitcode), None)
-            if dead is not None:
-                raise RuntimeError(f"a worker ended with status {dead}; run it again to go on") from None
-            continue
-        if isinstance(message, Summary):
-            left -= 1
-            yield message
-        else:
-            advance(message, 1)
+def _names(crew: list[_Hand], hire: Callable[[], _Hand], clips: int, workers: int) -> Iterator[str]:
+    """The names of the clips as workers are done with them, each of whom is told the next one."""
+    errands = deque(map(_Errand, range(clips)))
+    lost: set[int] = set()
+    crew.extend(hire() for _ in range(workers))  # one by one, so that all who were hired are ended if one cannot be
+    while crew:
+        for pipe in wait([hand.pipe for hand in crew]):
+            hand = next(hand for hand in crew if hand.pipe is pipe)
+            try:
+                name = hand.pipe.recv()
+            except (EOFError, OSError):
+                crew.remove(hand)
+                if again := _after(hand, lost):
+                    errands.appendleft(again)
+                    crew.append(hire())
+                continue
+            if name is not None:
+                yield name
+            hand.errand = errands.popleft() if errands else None
+            with suppress(OSError):  # one that is no more is missed when it is waited for
+                hand.pipe.send(hand.errand)
 
 
-def _work(task: Task, folder: Path, finished: frozenset[str], places: "Places", told: "Told") -> None:
+def _after(hand: _Hand, lost: set[int]) -> _Errand | None:
+    """What a worker leaves to be done that is no more: a clip over which it was killed."""
+    hand.process.join()
+    status = hand.process.exitcode
+    if status == 0:
+        return None
+    if status is None or status > 0 or hand.errand is None or hand.errand.place in lost:
+        raise RuntimeError(f"a worker ended with status {status}; run it again to go on")
+    lost.add(hand.errand.place)
+    return _Errand(hand.errand.place, f"its worker ended with status {status}")
+
+
+def _work(task: Task, folder: Path, finished: frozenset[str], pipe: Connection) -> None:
     """A worker: one clip after the other until there are none."""
     end_with_parent()  # an interrupt reaches the parent alone, which ends its workers
     torch.set_num_threads(task.threads)
     session = task.open_session()
     clips = task.open_clips(session)
-    skipped = 0
+    pipe.send(None)
 
     def chosen() -> Iterator[Clip]:
-        nonlocal skipped
-        for place in iter(places.get, None):
+        for place, lost in iter(pipe.recv, None):
             clip = clips[place]
-            if clip.name in finished:
-                skipped += 1
-            else:
-                yield clip
-            told.put(clip.name)
+            if clip.name not in finished:
+                yield clip if lost is None else replace(clip, frames=LostFrames(LostWorkerError(lost)))
+            pipe.send(clip.name)
 
-    summary = evaluate(chosen(), session, folder, task.run, task.batch_frames, progress=False, cap=task.cap)
-    told.put(summary._replace(skipped=summary.skipped + skipped))
+    evaluate(chosen(), session, folder, task.run, task.batch_frames, progress=False, cap=task.cap)
 
 
-def _move_over(scratch: Path, folder: RunFolder) -> None:
-    """Take in what workers finished, and remove their folders."""
+def _move_over(scratch: Path, folder: RunFolder) -> list[str | None]:
+    """Take in what workers finished, and remove their folders; the error of each clip, or None."""
+    errors: list[str | None] = []
     if scratch.is_dir():
         for part in sorted(scratch.iterdir()):
-            folder.absorb(part)
+            errors += folder.absorb(part)
         scratch.rmdir()
         with suppress(OSError):  # other runs may have workers there
             scratch.parent.rmdir()
+    return errors

@@ -6,6 +6,8 @@ the question; asked before the end, the count of the segment in progress is adde
 values of the whole stream; here those of a segment are let go once it was asked, and a segment's length is bounded.
 """
 
+from typing import ClassVar
+
 from ssm_sense.memory.cuts import SurpriseCuts
 from ssm_sense.memory.kv_cache import FrameTokens
 from ssm_sense.memory.lfp_window import Foresight
@@ -24,6 +26,9 @@ class CambrianCount(SegmentSum):
         threshold: τ; .39 for 10 to 60 minutes in the paper, .41 for 120.
         segment_frames, budget_bytes: as for `SegmentSum`.
     """
+
+    needs_training: ClassVar[bool] = True
+    """Of the head that predicts; a `source` of surprise stands in for it."""
 
     def __init__(
         self,

@@ -66,7 +66,8 @@ class CambrianS:
     causal: ClassVar[bool] = True
     query_aware: ClassVar[bool] = False
     constant_memory: ClassVar[bool] = True
-    needs_training: ClassVar[bool] = False
+    needs_training: ClassVar[bool] = True
+    """Of the head that predicts; a `source` of surprise stands in for it."""
 
     def __init__(
         self,

@@ -1,8 +1,10 @@
-"""Policies by name, for those that run over any trained model of frame tokens.
+"""Policies by name, for those that run over any trained model of frame tokens, and the two of NoSense over a SigLIP.
 
 A policy of one's own needs no entry here: its class path, such as ``my_package.policy.Mine``, is as good as a name.
 """
 
+import inspect
+import json
 from argparse import ArgumentError
 from collections.abc import Mapping
 from importlib import import_module
@@ -11,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 from ssm_sense.errors import UserError
 
 if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
     from ssm_sense.memory.kv_cache import FrameTokens
     from ssm_sense.memory.policy import Policy
+    from ssm_sense.vision.siglip_text import SiglipTextTower
 
 CLASSES = {
     "sliding-window": "ssm_sense.memory.sliding_window.SlidingWindowMemory",
@@ -30,6 +35,12 @@ CLASSES = {
     "rekv": "ssm_sense.memory.rekv.ReKV",
 }
 """Name to class path; a class takes the model first, and its other arguments are its settings."""
+NOSENSE = {
+    "nosense": "ssm_sense.memory.nosense.NoSense",
+    "nosense-ahead": "ssm_sense.memory.nosense.NoSenseAhead",
+}
+"""The same for those over a SigLIP; their settings are those of the reader that they share."""
+_READER = "ssm_sense.memory.similarity.SimilarityReader"
 
 
 def build(policy: str, model: "FrameTokens", settings: Mapping[str, Any] | None = None) -> "Policy":
@@ -43,20 +54,53 @@ def build(policy: str, model: "FrameTokens", settings: Mapping[str, Any] | None 
     Raises:
         UserError: for a policy that there is not, and for settings that it does not take.
     """
-    from jsonargparse import ArgumentParser
+    built: Policy = _made(policy, model, settings)
+    return built
 
-    policy_class = _class(policy)
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(policy_class, None, skip={"model"}, instantiate=False)
+
+def build_nosense(policy: str, tower: "SiglipTextTower", settings: Mapping[str, Any] | None = None) -> "Policy":
+    """A policy of `NOSENSE` over a loaded SigLIP, with settings of `SimilarityReader`; UserError as from `build`."""
+    built: Policy = _class(NOSENSE[policy])(_made(policy, tower, settings))
+    return built
+
+
+def all_settings(policy: str, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Every setting of a policy as it stands in a YAML file: what is given, and the defaults of what is not.
+
+    Raises UserError as `build` does, but for values that only the policy itself refuses.
+    """
+    parser, parsed = _parsed(policy, settings)
+    plain: dict[str, Any] = json.loads(parser.dump(parsed, format="json", skip_none=False))
+    return plain
+
+
+def _made(policy: str, over: Any, settings: Mapping[str, Any] | None) -> Any:
+    """What takes a policy's settings, over a model or a tower."""
+    parser, parsed = _parsed(policy, settings)
     try:
-        parsed = parser.parse_object(dict(settings or {}))
-        arguments = parser.instantiate_classes(parsed)
-        built: Policy = policy_class(model, **vars(arguments))
+        return _taker(policy)(over, **vars(parser.instantiate_classes(parsed)))
     except UserError:
         raise
     except (ArgumentError, ValueError, TypeError) as error:
         raise UserError(f"policy {policy}: {error}") from error
-    return built
+
+
+def _parsed(policy: str, settings: Mapping[str, Any] | None) -> "tuple[ArgumentParser, Namespace]":
+    """Settings, checked against the annotations of what takes them."""
+    from jsonargparse import ArgumentParser
+
+    taker = _taker(policy)
+    over = next(iter(inspect.signature(taker).parameters))  # a model or a tower
+    parser = ArgumentParser(exit_on_error=False)
+    try:
+        parser.add_class_arguments(taker, None, skip={over}, instantiate=False)
+        return parser, parser.parse_object(dict(settings or {}))
+    except (ArgumentError, ValueError, TypeError) as error:
+        raise UserError(f"policy {policy}: {error}") from error
+
+
+def _taker(policy: str) -> Any:
+    return _class(_READER if policy in NOSENSE else policy)
 
 
 def _class(policy: str) -> Any:

@@ -30,6 +30,7 @@ class NoSense:
     query_aware: ClassVar[bool] = False
     constant_memory: ClassVar[bool] = False
     needs_training: ClassVar[bool] = False
+    holds: ClassVar[str] = "host"
 
     def __init__(self, reader: SimilarityReader) -> None:
         self.reader = reader

@@ -64,6 +64,7 @@ class Policy(Protocol):
     """Must know the question while it watches."""
     constant_memory: ClassVar[bool]
     needs_training: ClassVar[bool]
+    """Weights are learnt for it: a model of its own, or a head that no other policy uses."""
 
     def reset(self) -> None:
         """Forget the stream."""

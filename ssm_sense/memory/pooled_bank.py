@@ -111,6 +111,7 @@ class PooledBankMemory:
     query_aware: ClassVar[bool] = False
     constant_memory: ClassVar[bool] = False
     needs_training: ClassVar[bool] = True
+    holds: ClassVar[str] = "kv"
 
     def __init__(self, model: PooledBank) -> None:
         self.model = model

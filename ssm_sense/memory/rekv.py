@@ -30,6 +30,7 @@ class ReKV:
     query_aware: ClassVar[bool] = False
     constant_memory: ClassVar[bool] = False
     needs_training: ClassVar[bool] = False
+    holds: ClassVar[str] = "host"
 
     def __init__(self, model: FrameTokens, window_tokens: int = 15_000, top_k: int = 64) -> None:
         if window_tokens < 0 or top_k < 1:

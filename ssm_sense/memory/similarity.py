@@ -9,6 +9,7 @@ and an open question gets an empty answer, which scores as wrong.
 
 import re
 from collections.abc import Callable, Sequence
+from string import Formatter
 from typing import Protocol
 
 import torch
@@ -184,6 +185,8 @@ class SimilarityReader:
         object_templates, place_templates, option_templates: with the fields ``{object}``, ``{object}`` and
             ``{place}``, and ``{option}``; objects and places come with their article.
         in_view: SigLIP's probability above which an object counts as in view; to be calibrated on validation data.
+
+    Raises ValueError for no templates of a kind, one with another field or none, and a probability that is none.
     """
 
     def __init__(
@@ -196,6 +199,9 @@ class SimilarityReader:
     ) -> None:
         if not 0 < in_view < 1:
             raise ValueError(f"in_view: expected a probability in (0, 1), got {in_view}")
+        _check("object_templates", object_templates, {"object"})
+        _check("place_templates", place_templates, {"object", "place"})
+        _check("option_templates", option_templates, {"option"})
         self.tower, self.in_view = tower, in_view
         self.object_templates, self.place_templates = object_templates, place_templates
         self.option_templates = option_templates
@@ -228,6 +234,20 @@ class SimilarityReader:
         """The mean direction of a text's wordings, (V,) of unit length."""
         embeddings = self.tower.embed_texts([template.format(**words) for template in templates])
         return F.normalize(embeddings.mean(0), dim=-1)
+
+
+def _check(name: str, templates: Sequence[str], fields: set[str]) -> None:
+    """Raises ValueError unless there are templates, each with these fields and no others."""
+    expected = f"{name}: expected templates with {' and '.join(f'{{{field}}}' for field in sorted(fields))}"
+    if not templates:
+        raise ValueError(f"{expected}, got none")
+    for template in templates:
+        try:
+            found = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
+        except ValueError:  # a brace by itself
+            found = set()
+        if found != fields:
+            raise ValueError(f"{expected}, got {template!r}")
 
 
 def _with_article(noun: str) -> str:

@@ -17,7 +17,7 @@ class Cost:
     """One run; nan for what its rows do not say.
 
     held, peak, peak_cuda: the most bytes of any row. frame_ms: of frames that were seen; watch_ms: of those whose
-    latents were cached. flops: of a frame, in vision and memory.
+    latents were cached. flops: of a frame, in vision and memory, the most of any row.
     """
 
     run: str
@@ -44,7 +44,7 @@ def costs(rows: Sequence[Line]) -> list[Cost]:
 def _cost(run: str, rows: list[Line]) -> Cost:
     cached = [row for row in rows if row.get("vision") == "cached"]
     live = [row for row in rows if row.get("vision") != "cached"]
-    flops = rows[0].get("flops") or {}
+    flops = [row.get("flops") or {} for row in rows]
     return Cost(
         run,
         series(rows[0]),
@@ -55,8 +55,8 @@ def _cost(run: str, rows: list[Line]) -> Cost:
         mean(row["ms_per_frame"] for row in cached),
         mean(row.get("answer_ms") for row in rows),
         mean(row.get("first_pass_ms") for row in rows),
-        float(flops.get("vision", math.nan)),
-        float(flops.get("memory", math.nan)),
+        _most(one.get("vision") for one in flops),
+        _most(one.get("memory") for one in flops),
     )
 
 
@@ -96,7 +96,8 @@ def costs_section(found: Sequence[Cost], palette: Palette) -> str:
         f'<div class="scroll"><table><thead><tr><th>Run</th>{head}</tr></thead><tbody>{body}</tbody></table></div>\n'
         '<p class="caption"><b>What each run held and took.</b> Held: the most bytes of the stream in memory when '
         "asked. Peak: the most that the process had resident, weights included. First pass: of the language model, "
-        "after a question. GFLOP: of a stream's second frame; matrix products, convolutions and attention only.</p>"
+        "after a question. GFLOP: of a frame, in memory at a stream's end; matrix products, convolutions and attention "
+        "only.</p>"
     )
 
 

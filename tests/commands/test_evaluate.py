@@ -52,6 +52,9 @@ class GreyVision(torch.nn.Module):
         return frames[:, :1, :1, 0].float()
 
 
+OURS = {"policy_class": f"{FrameCounterMemory.__module__}.FrameCounterMemory"}
+
+
 def opened(policy: str, model: str) -> Session:
     assert (policy, model) == ("model", "somewhere")
     memory = FrameCounterMemory()
@@ -96,11 +99,82 @@ def test_all_lengths_and_tasks_by_default(data, tmp_path, capsys):
         ("frame_counter-30min", "vsc", 5.0, "5"),
     ]
     settings = {"benchmark": "vsi-super", "dataset": "VSI-SUPER-Both", "minutes": 10.0, "fps": 1.0, "batch_frames": 8}
-    assert rows[0]["settings"] == settings
+    assert rows[0]["settings"] == settings | OURS
     assert rows[0]["command"].startswith("ssm-sense evaluate --model somewhere")
     assert "frame_counter-10min: 1 watched, 0 finished before, 0 failed" in capsys.readouterr().out
     assert run(data, tmp_path / "out") == rows
     assert "frame_counter-10min: 0 watched, 1 finished before, 0 failed" in capsys.readouterr().out
+
+
+def test_a_run_goes_on_only_with_the_weights_and_the_questions_it_began_with(data, tmp_path):
+    def weighing(weights: str):
+        return lambda *_: Session(FrameCounterMemory(), GreyVision(), weights)
+
+    flags = ["--model", "m", "--data", str(data), "--out", str(tmp_path / "out"), "--minutes", "10"]
+    for _ in range(2):
+        assert command.main(flags, weighing("old")) == 0
+    rows = [json.loads(line) for line in (tmp_path / "out" / "rows.jsonl").read_text().splitlines()]
+    assert {row["weights"] for row in rows} == {"old"}
+    with pytest.raises(UserError, match="begun with weights 'old', and goes on only with the same, not 'new'"):
+        command.main(flags, weighing("new"))
+    table = data / "test_10mins.parquet"
+    pq.write_table(pq.read_table(table).slice(1), table)
+    with pytest.raises(UserError, match=f"begun with questions '{rows[0]['questions']}'"):
+        command.main(flags, weighing("old"))
+
+
+def test_a_video_or_latents_that_are_damaged_fail_alone(data, tmp_path, capsys, monkeypatch):
+    """A missing video, and a damaged index in the cache of another."""
+    table = data / "test_10mins.parquet"
+    rows = pq.read_table(table).to_pylist()
+    names = [f"10mins/0000000{i}.mp4" for i in range(3)]
+    for name in names[1:]:
+        write_video(data / name, [np.full((32, 32, 3), 9, np.uint8)] * 6, 1)
+    pq.write_table(pa.Table.from_pylist([row | {"video_path": name} for name in names for row in rows]), table)
+    extract(data / names[1], GreyVision(), tmp_path / "cache", dtype="float32")
+    (index,) = (tmp_path / "cache").rglob("index.json")
+    index.write_text("{")
+    (data / names[0]).unlink()
+    (data / names[2]).write_bytes((data / names[2]).read_bytes() + b"another")
+    flags = ["--model", "somewhere", "--data", str(data), "--out", str(tmp_path / "out"), "--minutes", "10"]
+    assert command.main([*flags, "--features", str(tmp_path / "cache")], opened) == 1
+    assert "3 watched, 0 finished before, 2 failed" in capsys.readouterr().out
+    found = [json.loads(line) for line in (tmp_path / "out" / "rows.jsonl").read_text().splitlines()]
+    errors = {name: {row["error"] for row in found if f"{row['clip']}.mp4" == name} for name in names}
+    assert [len(found), errors[names[2]]] == [12, {None}]
+    assert "no such file" in str(errors[names[0]])
+    assert "damaged cache" in str(errors[names[1]])
+
+
+def test_a_video_shown_again_is_asked_about_at_the_end_of_each_showing_named(data, tmp_path):
+    flags = ["--minutes", "10", "--name", "once"]
+    alone = run(data, tmp_path / "alone", *flags)
+    rows = run(data, tmp_path / "again", *flags, "--repeat", "0", "2")
+    assert [(r["kind"], r["t_s"], r["prediction"], r["truth"]) for r in rows[4:]] == [
+        ("vsr", 14.0, "A", "A"),
+        ("vsc", 14.0, "12", "4"),
+    ]
+    told = {"duration_s", "settings", "command", "ms_per_frame", "answer_ms", "first_pass_ms", "peak_bytes"}
+    for one, other in zip(alone, rows[:4], strict=True):
+        assert {k: v for k, v in other.items() if k not in told} == {k: v for k, v in one.items() if k not in told}
+    assert (rows[0]["settings"]["repeat"], rows[0]["duration_s"]) == ([0, 2], 14.0)
+    assert rows[0]["settings"]["dataset"] == "VSI-SUPER-Both, 10 min repeated"
+    first, shown = (
+        [json.loads(line) for line in (tmp_path / name / "frames.jsonl").read_text().splitlines()]
+        for name in ("alone", "again")
+    )
+    assert [frame | {"ms": 0} for frame in shown[:4]] == [frame | {"ms": 0} for frame in first]
+    assert [frame["t_s"] for frame in shown] == [0, 1, 2, 3, 5, 6, 7, 8, 10, 11, 12, 13]
+    with pytest.raises(UserError, match="goes on only with the same"):
+        run(data, tmp_path / "again", *flags, "--repeat", "2")
+    extract(data / "10mins" / "00000000.mp4", GreyVision(), tmp_path / "cache")
+    cached = run(data, tmp_path / "cached", *flags, "--repeat", "2", "--features", str(tmp_path / "cache"))
+    assert [(r["t_s"], r["prediction"], r["vision"]) for r in cached[2:]] == [
+        (14.0, "A", "cached"),
+        (14.0, "12", "cached"),
+    ]
+    (blind,) = run(data, tmp_path / "blind", *flags, "--repeat", "2", "--task", "vsc", "--blind")
+    assert (blind["t_s"], blind["prediction"]) == (14.0, "1")
 
 
 def test_one_task_of_one_length(data, tmp_path):
@@ -140,6 +214,7 @@ def test_a_cap_is_reported_and_is_the_exit_status(data, tmp_path, capsys):
         (["--ask-at", "0.01"], "expected rendered streams with their truth beside them"),
         (["--ask-at", "-1"], "--ask-at: expected minutes above 0, got -1"),
         (["--ask-at", "1", "nan"], "--ask-at: expected minutes above 0, got nan"),
+        (["--repeat", "1", "-2"], "--repeat: expected 0 or more, got -2"),
         (["--workers", "0"], "--workers: expected more than 0"),
         (["--draws", "2"], "--draws: expected with --ask-at"),
         (["--max-minutes", "0"], "--max-minutes: expected more than 0"),
@@ -182,7 +257,8 @@ def test_vsi_bench_by_the_same_door(tmp_path):
         ("frame_counter-vsi-bench", "object_size_estimation", "4", False, pytest.approx(0.6)),
         ("frame_counter-vsi-bench", "object_rel_distance", "A", True, None),
     ]
-    assert rows[0]["settings"] == {"benchmark": "vsi-bench", "dataset": "VSI-Bench", "fps": 1.0, "batch_frames": 8}
+    settings = {"benchmark": "vsi-bench", "dataset": "VSI-Bench", "fps": 1.0, "batch_frames": 8}
+    assert rows[0]["settings"] == settings | OURS
     page = tmp_path / "page.html"
     assert report.main(["--rows", str(tmp_path / "out"), "--out", str(page)]) == 0
     lines = (tmp_path / "page" / "benchmarks.csv").read_text().splitlines()
@@ -192,6 +268,8 @@ def test_vsi_bench_by_the_same_door(tmp_path):
         ["average", "0.8"],
     ]
     assert "VSI-Bench" in page.read_text()
+    with pytest.raises(UserError, match=r"--repeat: expected with VSI-SUPER's layout alone, and .* holds vsi-bench"):
+        run(folder, tmp_path / "out", "--repeat", "1")
 
 
 def test_a_task_that_nobody_asks(data, tmp_path):

@@ -112,14 +112,29 @@ def test_kinds_of_question_are_chosen_and_checked(tmp_path: Path) -> None:
         open_parts(tmp_path, "vsi-590k", minutes=[10])
 
 
-def test_a_video_of_vsi_590k_that_is_missing_is_one_clip_that_fails(tmp_path: Path) -> None:
-    write(tmp_path, "vsi-590k")
+@pytest.mark.parametrize(
+    ("layout", "table", "asked"),
+    [("vsi-super", "test_10mins.parquet", 1), ("vsi-bench", BENCH_TABLE, 2), ("vsi-590k", TABLE, 1)],
+)
+def test_a_video_that_is_missing_is_one_clip_that_fails(tmp_path: Path, layout: str, table: str, asked: int) -> None:
+    write(tmp_path, layout)
     (tmp_path / f"{SCENES[0]}.mp4").unlink()
-    lost, there = open_parts(tmp_path)[0].clips
-    assert (lost.name, len(lost.questions)) == (SCENES[0], 1)
-    with pytest.raises(UserError, match=r"vsi_590k\.jsonl, row 0: .*scene0011_00\.mp4"):
+    (part,) = open_parts(tmp_path)
+    assert part.table == tmp_path / table
+    lost, there = part.clips
+    assert (lost.name, len(lost.questions)) == (SCENES[0], asked)
+    with pytest.raises(UserError, match=rf"{table}, row 0: .*scene0011_00\.mp4"):
         list(lost.frames)
     assert len(list(there.frames)) == 3
+
+
+@pytest.mark.parametrize("layout", ["vsi-super", "vsi-bench"])
+def test_a_folder_without_any_video_is_refused(tmp_path: Path, layout: str) -> None:
+    write(tmp_path, layout)
+    for scene in SCENES:
+        (tmp_path / f"{scene}.mp4").unlink()
+    with pytest.raises(UserError, match=r"row 0: .*scene0011_00\.mp4: no such file"):
+        open_parts(tmp_path)
 
 
 def test_clips_are_made_when_they_are_asked_for() -> None:

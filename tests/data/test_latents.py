@@ -136,3 +136,22 @@ def test_without_an_encoder_what_is_missing_is_an_error(videos: list[Path], tmp_
         LatentSource(tmp_path / "cache", "other").load(videos[0], 1.0)
     with pytest.raises(ValueError, match="dtype: expected one of"):
         LatentSource(tmp_path / "cache", dtype="int8")
+
+
+@pytest.mark.parametrize("damage", ["index", "video"])
+def test_damage_is_told_when_the_clip_is_watched(videos: list[Path], tmp_path: Path, damage: str) -> None:
+    for video in videos:
+        extract(video, Pixels(), tmp_path / "cache")
+    live = clip_of(videos[0])
+    cached = CachedClips(tmp_path / "cache", "pixels")
+    if damage == "video":
+        videos[0].unlink()
+    else:
+        entry = Features(tmp_path / "cache").find(videos[0], 1.0)
+        assert entry is not None
+        (entry.entry / "index.json").write_text("{")
+    clip = cached(live)
+    assert (clip.name, clip.questions, clip.duration_s) == ("a", live.questions, 11.0)
+    with pytest.raises(UserError, match="damaged cache" if damage == "index" else "cannot be read"):
+        list(clip.frames)
+    assert len(list(cached(clip_of(videos[1])).frames)) == 11

@@ -205,3 +205,44 @@ def test_a_damaged_archive_is_one_clear_error(tmp_path: Path, damage: str) -> No
     with pytest.raises(UserError, match=r"10mins\.zip: cannot be unpacked"):
         vsi_super.read(folder, 10)
     assert not list((folder / "10mins").glob("*"))
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "truth", "late"])
+def test_what_cannot_be_watched_is_a_clip_that_raises_when_it_is(tmp_path: Path, damage: str) -> None:
+    """With all its questions, of the length that the table states."""
+    path = "10mins/1.mp4"
+    late = STREAMING | {"query_times": [2, 9 if damage == "late" else 5]}
+    rows = [RECALL | {"video_path": f"10mins/{i}.mp4"} for i in range(3)]
+    blank = {"options": None, "answer": None, "split": None, "query_times": None, "answers": None, "type": None}
+    rows = [blank | row for row in (*rows, late | {"video_path": path, "answer": None})]
+    video = dataset(tmp_path, rows) / path
+    if damage == "missing":
+        video.unlink()
+    elif damage == "cut":
+        video.write_bytes(video.read_bytes()[:200])
+    elif damage == "truth":
+        video.with_suffix(".json").write_text("{")
+    with pytest.raises(UserError, match="row"):
+        vsi_super.read(tmp_path, 10)
+    first, lost, last = vsi_super.read(tmp_path, 10, keep_going=True)
+    assert [len(list(clip.frames)) for clip in (first, last)] == [6, 6]
+    assert (lost.name, lost.duration_s, lost.events) == ("10mins/1", 600.0, None)
+    asked = [(q.kind, q.t_s, q.answer) for q in lost.questions]
+    second = 9.0 if damage == "late" else 5.0
+    assert asked == [("vsr", 600.0, "B"), ("vsc-streaming", 2.0, "1"), ("vsc-streaming", second, "3")]
+    number, said = (3, "within the 6 s") if damage == "late" else (1, "")
+    for _ in range(2):
+        with pytest.raises(UserError, match=rf"test_10mins\.parquet, row {number}: .*{said}"):
+            list(lost.frames)
+
+
+def test_a_set_without_any_video_or_with_a_wrong_row_is_refused_all_the_same(tmp_path: Path) -> None:
+    rows = [RECALL | {"video_path": f"10mins/{i}.mp4"} for i in range(2)]
+    dataset(tmp_path, rows)
+    for i in range(2):
+        (tmp_path / f"10mins/{i}.mp4").unlink()
+    with pytest.raises(UserError, match=r"row 0: .*10mins/0\.mp4: no such file"):
+        vsi_super.read(tmp_path, 10, keep_going=True)
+    dataset(tmp_path, [*rows, rows[0] | {"answer": "C"}])
+    with pytest.raises(UserError, match="row 2: expected an answer among A, B, got 'C'"):
+        vsi_super.read(tmp_path, 10, keep_going=True)

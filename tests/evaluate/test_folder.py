@@ -1,6 +1,7 @@
 """A run that is killed, resumed or mixed up: nothing half-written counts, nothing finished is lost."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -88,13 +89,21 @@ def test_runs_share_a_folder(clip, session, run, tmp_path):
 
 @pytest.mark.parametrize(
     ("changed", "named"),
-    [({"seed": 1}, "seed 0"), ({"settings": {"window": 5}}, "settings"), ({"scorer": "official"}, "scorer")],
+    [
+        ({"seed": 1}, "seed 0"),
+        ({"settings": {"window": 5}}, "begun with settings window 4, and goes on only with the same, not 5"),
+        ({"settings": {"window": 4, "fps": 1}}, "begun with settings fps None"),
+        ({"settings": {}}, "begun with settings window 4, and goes on only with the same, not None"),
+        ({"scorer": "official"}, "scorer"),
+        ({"weights": "new"}, "begun with weights 'old', and goes on only with the same, not 'new'"),
+        ({"questions": "new"}, "begun with questions 'old'"),
+    ],
 )
 def test_a_run_goes_on_only_as_it_began(clip, session, run, tmp_path, changed, named):
+    run = replace(run, weights="old", questions="old")
     evaluate([clip("a", [10], 1.0)], session, tmp_path, run, progress=False)
-    fields = {name: getattr(run, name) for name in RunInfo.__dataclass_fields__} | changed
     with pytest.raises(UserError, match=named):
-        evaluate([clip("a", [10], 1.0)], session, tmp_path, RunInfo(**fields), progress=False)
+        evaluate([clip("a", [10], 1.0)], session, tmp_path, replace(run, **changed), progress=False)
 
 
 def test_settings_survive_json_when_compared(clip, session, tmp_path):

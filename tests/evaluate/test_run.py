@@ -33,3 +33,9 @@ def test_here_looks_up_the_machine():
     assert run.columns["run"] == "r"
     assert "name" not in run.columns
     assert run.identity.keys() == {"run", "policy", "settings", "blind", "config", "seed", "scorer"}
+
+
+def test_digests_are_part_of_the_identity_where_they_are_known():
+    run = RunInfo("r", "ours", 3, "model", "c", "b", "cpu", weights="ab", questions="cd")
+    assert (run.identity["weights"], run.identity["questions"]) == ("ab", "cd")
+    assert (run.columns["weights"], run.columns["questions"]) == ("ab", "cd")

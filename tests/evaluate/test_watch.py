@@ -55,6 +55,7 @@ def test_a_row_has_score_cost_and_provenance(clip, session, run, tmp_path):
     assert row["correct"] is False
     assert row["truth"] == "6"
     assert row["nbytes"] == 64
+    assert row["bytes"] == {"state": 64, "kv": 0, "host": 0}
     assert row["ms_per_frame"] > 0
     assert row["answer_ms"] >= 0
     assert row["first_pass_ms"] is None  # this memory has no language model
@@ -63,6 +64,7 @@ def test_a_row_has_score_cost_and_provenance(clip, session, run, tmp_path):
     assert row["error"] is None
     expected = {"run": "ours", "policy": "ours", "settings": {"window": 4}, "seed": 0, "config": "model"}
     expected |= {"commit": "abc", "backend": "torch", "device": "cpu", "scorer": "robust-1", "blind": False}
+    expected |= {"weights": "", "questions": ""}
     assert expected.items() <= row.items()
 
 
@@ -189,3 +191,31 @@ def test_it_fails_at_the_door(clip, session, run, tmp_path):
         watch([], session, RunInfo("x", "x", 0, "", "", "", "", scorer="lenient"), tmp_path)
     with pytest.raises(ValueError, match="1 or more frames"):
         watch([], session, run, tmp_path, batch_frames=0)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_multiplications_are_those_of_a_memory_at_the_end_of_the_clip(clip, session, run, tmp_path, cached):
+    class Growing(type(session.memory)):
+        """A product with each frame that it holds."""
+
+        def observe(self, latents, surprise, t_s):
+            seen = super().observe(latents, surprise, t_s)
+            torch.zeros(len(self.seen), 1) @ latents
+            return seen
+
+    session.memory = Growing()
+    latents = [(np.full((1, 1), 10.0, np.float32), float(i)) for i in range(7)]
+    clips = [
+        replace(clip("long", [10] * 7, 1.0, 6.0), **({"frames": latents} if cached else {})),
+        clip("short", [10] * 3, 2.0),
+        clip("broken", [10, 255], 1.0),
+    ]
+    watch(clips, session, replace(run, flops={"vision": 5}), tmp_path)
+    found = [(row["clip"], row["prediction"], row["flops"]) for row in lines(tmp_path / "rows.jsonl")]
+    assert found == [
+        ("long", "2", {"vision": 5, "memory": 2 * 8}),
+        ("long", "7", {"vision": 5, "memory": 2 * 8}),
+        ("short", "3", {"vision": 5, "memory": 2 * 4}),
+        ("broken", None, {"vision": 5}),
+    ]
+    assert len(lines(tmp_path / "frames.jsonl")) == 7 + 3  # the frame that is counted is none of the stream's

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -56,30 +57,70 @@ def test_frames_of_a_clip_stay_together_and_in_order(clips, session, run, tmp_pa
 
 
 class DyingClips:
-    """Clips whose fourth kills whoever asks for it, once."""
+    """Clips, one of which kills whoever watches it, or already whoever asks for it, so many times."""
 
-    def __init__(self, clips, mark: Path) -> None:
-        self.clips, self.mark = clips, mark
+    def __init__(self, clips, marks: Path, times: int, asked: bool = False) -> None:
+        self.clips, self.marks, self.times, self.asked = clips, marks, times, asked
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitem__(self, place: int):
-        if place == 3 and not self.mark.exists():
-            self.mark.touch()
+        if place != 1:
+            return self.clips[place]
+        if self.asked:
+            self._kill()
+        return replace(self.clips[1], frames=self._frames())
+
+    def _frames(self):
+        yield from self.clips[1].frames[:2]
+        self._kill()
+        yield from self.clips[1].frames[2:]
+
+    def _kill(self) -> None:
+        if len(list(self.marks.iterdir())) < self.times:
+            (self.marks / str(os.getpid())).touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return self.clips[place]
 
 
-def test_a_worker_that_is_killed_loses_only_its_clip(clips, session, run, tmp_path):
-    dying = DyingClips(clips[:4], tmp_path / "mark")
-    with pytest.raises(RuntimeError, match="a worker ended with status -9; run it again to go on"):
-        work(tmp_path, dying, session, run, workers=1, opened=partial(_give, dying))
-    assert len((tmp_path / "clips.jsonl").read_text().splitlines()) == 3
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_clip_whose_worker_is_killed_is_rows_with_an_error_and_the_run_goes_on(
+    clips, session, run, tmp_path, workers, asked
+):
+    (marks := tmp_path / "marks").mkdir()
+    dying = DyingClips(clips[:4], marks, 1, asked)
+    assert work(tmp_path, dying, session, run, workers, opened=partial(_give, dying)) == Summary(4, 0, 1)
     assert not (tmp_path / ".workers").exists()
-    assert work(tmp_path, dying, session, run, workers=1, opened=partial(_give, dying)) == Summary(1, 3, 0)
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    lost = [row for row in rows if row["clip"] == "c1"]
+    assert len(rows) == 8
+    assert [row["error"] for row in lost] == ["LostWorkerError: its worker ended with status -9"] * 2
+    assert [(row["prediction"], row["mra"]) for row in lost] == [(None, 0.0)] * 2
+    assert {row["error"] for row in rows if row["clip"] != "c1"} == {None}
+    assert work(tmp_path, dying, session, run, workers, opened=partial(_give, dying)) == Summary(1, 3, 0)
     evaluate(clips[:4], session, tmp_path / "one", run, 4, progress=False)
     assert lines(tmp_path / "rows.jsonl") == lines(tmp_path / "one" / "rows.jsonl")
+
+
+def test_a_clip_that_kills_whoever_asks_for_it_ends_the_run(clips, session, run, tmp_path):
+    (marks := tmp_path / "marks").mkdir()
+    dying = DyingClips(clips[:4], marks, 9, asked=True)
+    with pytest.raises(RuntimeError, match="a worker ended with status -9; run it again to go on"):
+        work(tmp_path, dying, session, run, workers=1, opened=partial(_give, dying))
+    assert len(list(marks.iterdir())) == 2
+    assert len((tmp_path / "clips.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_worker_that_fails_or_is_killed_before_it_has_a_clip_ends_the_run(clips, session, run, tmp_path):
+    def broken(_):
+        raise OSError("no such model")
+
+    with pytest.raises(RuntimeError, match="a worker ended with status 1; run it again to go on"):
+        work(tmp_path, clips, session, run, opened=broken)
+    with pytest.raises(RuntimeError, match="a worker ended with status -9; run it again to go on"):
+        work(tmp_path, clips, session, run, opened=lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    assert (tmp_path / "clips.jsonl").read_text() == ""
 
 
 def _give(clips, session: Session):
@@ -97,6 +138,13 @@ def test_what_a_killed_run_left_is_taken_in_once(clips, session, run, tmp_path):
     evaluate(clips[:1], session, tmp_path / ".workers" / "ours" / "1", run, 4, progress=False)
     assert work(tmp_path, clips[:4], session, run) == Summary(0, 4, 0)
     assert lines(tmp_path / "rows.jsonl") == lines(tmp_path / "one" / "rows.jsonl")
+
+
+def test_a_failed_clip_that_a_killed_run_left_is_tried_anew_and_stands_once(clips, session, run, tmp_path):
+    evaluate(clips[4:], session, tmp_path / ".workers" / "ours" / "0", run, 4, progress=False)
+    assert work(tmp_path, clips[4:], session, run) == Summary(1, 0, 1)
+    assert len((tmp_path / "clips.jsonl").read_text().splitlines()) == 1
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 2
 
 
 def test_another_runs_leftovers_are_refused(clips, session, run, tmp_path):

@@ -1,13 +1,16 @@
 """NoSense on frames that are bags of words, and through a Session with the real towers."""
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 
 from ssm_sense.data.clip import Question
 from ssm_sense.errors import UserError
+from ssm_sense.memory import catalogue
 from ssm_sense.memory.nosense import NoSense, NoSenseAhead
 from ssm_sense.memory.similarity import SimilarityReader
 from ssm_sense.stream import Session
@@ -158,6 +161,20 @@ def test_wrong_states_latents_and_settings_are_named(reader: SimilarityReader) -
             policy.observe(torch.zeros(16, 9), None, 0.0)
     with pytest.raises(ValueError, match="in_view"):
         SimilarityReader(BagOfWords(), in_view=1.0)
+    expected = "place_templates: expected templates with {object} and {place}, got "
+    for templates, got in (((), "none"), (["{object}"], "'{object}'"), (["{place} {object"], "'{place} {object'")):
+        with pytest.raises(ValueError, match=re.escape(expected + got)):
+            SimilarityReader(BagOfWords(), place_templates=templates)
+
+
+@pytest.mark.parametrize("name", catalogue.NOSENSE)
+def test_its_file_of_settings_states_the_defaults(name: str) -> None:
+    file = Path(__file__).parents[2] / "configs" / "policies" / f"{name}.yaml"
+    settings = yaml.safe_load(file.read_text())
+    assert settings == catalogue.all_settings(name)
+    built = catalogue.build_nosense(name, BagOfWords(), settings | {"in_view": 0.9})
+    assert isinstance(built, NoSenseAhead if name == "nosense-ahead" else NoSense)
+    assert built.reader.in_view == 0.9
 
 
 @pytest.fixture(scope="module")
@@ -169,15 +186,16 @@ def tower(tmp_path_factory: pytest.TempPathFactory) -> SiglipTextTower:
     return SiglipTextTower(str(root / "siglip")).load()
 
 
-def test_through_a_session_with_both_towers_of_siglip(tower: SiglipTextTower, tmp_path) -> None:
+@pytest.mark.parametrize("cut", [0, 7])
+def test_through_a_session_with_both_towers_of_siglip(tower: SiglipTextTower, tmp_path, cut: int) -> None:
     frames = torch.randint(0, 256, (12, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     reader = SimilarityReader(tower)
     end, ahead = Session(NoSense(reader), tower), Session(told(reader, RECALL, COUNT), tower)
     for session in (end, ahead):
-        session.feed(frames[:7], range(7))
+        session.feed(frames[:cut], range(cut))
         session.save(tmp_path / "session")
         session.load(tmp_path / "session")
-        reports = session.feed(frames[7:], range(7, 12))
+        reports = session.feed(frames[cut:], range(cut, 12))
         assert not any(report.boundary for report in reports)
     for question in (RECALL, COUNT):
         assert end.ask(question) == ahead.ask(question)
