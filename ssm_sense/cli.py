@@ -25,6 +25,7 @@ COMMANDS = {
     "stream": "watch a video file and answer questions while it runs",
     "evaluate": "run a memory policy over a dataset and write rows.jsonl",
     "calibrate": "pick the event threshold and the write gate on validation streams",
+    "tune": "pick the settings of another memory policy on validation streams",
     "sweep": "run a grid of commands, several at a time, and report means over seeds",
     "report": "turn rows.jsonl into tables, figures and one HTML page",
     "world": "render indoor walkthroughs with exact truth",

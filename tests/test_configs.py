@@ -1,7 +1,7 @@
 """Every training config under configs/ loads, offline, into the system that it describes.
 
-Settings of policies, configs/policies, are loaded by tests/memory/test_catalogue.py, and those of the latent world,
-configs/latent, by tests/commands/test_latent.py.
+Settings of policies, configs/policies, are loaded by tests/memory/test_catalogue.py, grids of them by
+tests/commands/test_tune.py, and those of the latent world, configs/latent, by tests/commands/test_latent.py.
 """
 
 import inspect
@@ -23,7 +23,7 @@ TRAIN = ROOT / "configs" / "train"
 LARGE = sorted((TRAIN / "qwen2.5").glob("stage*.yaml"))
 SIZES = sorted((TRAIN / "qwen2.5" / "size").glob("*.yaml"))
 OVER_ANY = sorted((TRAIN / "with").glob("*.yaml"))
-POLICIES = (ROOT / "configs" / "policies").glob("*.yaml")
+POLICIES = (ROOT / "configs" / "policies").rglob("*.yaml")
 LATENT = (ROOT / "configs" / "latent").glob("*.yaml")
 WHOLE = sorted(set((ROOT / "configs").rglob("*.yaml")) - {*SIZES, *OVER_ANY, *POLICIES, *LATENT})
 WIDTHS = {"0.5B": 896, "1.5B": 1536, "3B": 2048, "7B": 3584}
