@@ -27,7 +27,10 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--against", metavar="NAME", help="compare all others with this policy, or run, in pairs")
     parser.add_argument(
-        "--margin", type=float, default=5.0, help="points within which policies are as good; default: %(default)g"
+        "--margin",
+        type=float,
+        default=5.0,
+        help="points within which policies, or lengths, are as good; default: %(default)g",
     )
     arguments = parser.parse_args(argv)
     if not 0 < arguments.margin < 100:

@@ -144,9 +144,14 @@ def match_boundaries(
 
 
 def boundary_counts(found_s: Sequence[float], true_s: Sequence[float], tolerance_s: float) -> BoundaryCounts:
-    """Hits within ± tolerance_s, matched one to one. For relative distance r (GEBD), tolerance_s = r · duration_s."""
+    """Hits within ± tolerance_s, matched one to one."""
     hits = len(match_boundaries(found_s, true_s, tolerance_s, tolerance_s))
     return BoundaryCounts(hits, len(found_s) - hits, len(true_s) - hits)
+
+
+def relative_counts(found_s: Sequence[float], true_s: Sequence[float], duration_s: float) -> list[BoundaryCounts]:
+    """Hits within each of `RELATIVE_DISTANCES` of a stream that is so long."""
+    return [boundary_counts(found_s, true_s, distance * duration_s) for distance in RELATIVE_DISTANCES]
 
 
 def total_counts(streams: Iterable[BoundaryCounts]) -> BoundaryCounts:
@@ -174,7 +179,7 @@ def boundary_row(
     source: str,
     clip: str,
     times_s: Numbers,
-    surprise: Numbers,
+    surprise: Numbers | None,
     found_s: Sequence[float] | None,
     events_s: Sequence[float],
     tolerance_s: float = 2.0,
@@ -182,12 +187,14 @@ def boundary_row(
 ) -> dict[str, str | int | float | None]:
     """One source of surprise on one stream, as a line of boundaries.jsonl; None for what cannot be measured.
 
-    source: what made the surprise, such as "closed loop" or "adjacent difference". found_s: the boundaries it set,
-    None for one that sets none. AUROC and average precision take each event at its own frame; F1 (precision and
-    recall), detection delay (median) and F1 at relative distance .05 match found and true boundaries one to one,
-    the first two within tolerance_s. prediction_error: the source's own, on whatever scale it predicts.
+    source: what made the surprise, such as "closed loop" or "adjacent difference". surprise: None for a source that
+    sets boundaries by other means. found_s: the boundaries it set, None for one that sets none. AUROC and average
+    precision take each event at its own frame; F1 (precision and recall), detection delay (median) and F1 at relative
+    distance .05 match found and true boundaries one to one, the first two within tolerance_s. prediction_error: the
+    source's own, on whatever scale it predicts.
     """
-    at, elsewhere = boundary_samples(times_s, surprise, events_s)
+    nothing = np.zeros(0)
+    at, elsewhere = (nothing, nothing) if surprise is None else boundary_samples(times_s, surprise, events_s)
     true_s = [t for t in events_s if times_s[0] + _EPSILON_S < t <= times_s[-1] + _EPSILON_S]
     row: dict[str, str | int | float | None] = {
         "source": source,

@@ -1,6 +1,8 @@
 """Two policies on the same questions: their difference, whether it is more than chance, whether they are as good.
 
-Questions of one stream are not independent, so everything is resampled, or swapped, a stream at a time.
+Questions of one stream are not independent, so everything is resampled, or swapped, a stream at a time. Intervals, and
+with them equivalence, draw training seeds as well where there are several (see `interval`); the test that swaps does
+not, and speaks of the seeds that were trained.
 """
 
 import math
@@ -11,7 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssm_sense.metrics.interval import CONFIDENCE, FEWEST_STREAMS, RESAMPLES, percentiles, stream_weights, student
+from ssm_sense.metrics.interval import (
+    CONFIDENCE,
+    FEWEST_STREAMS,
+    RESAMPLES,
+    by_stream_and_seed,
+    percentiles,
+    resampled_mean,
+    stream_weights,
+    student,
+)
 
 EXACT_STREAMS = 13
 """Up to so many streams, all 2^n ways to swap them are gone through."""
@@ -50,22 +61,26 @@ def paired_difference(
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    seeds: Sequence[Hashable] | None = None,
 ) -> Difference:
     """The mean difference of paired scores, with a bootstrap interval and a randomisation test over streams.
 
-    ours, theirs, streams: of each question both scores and the stream it is about. p is the share of all ways to swap
-    the two policies within streams, everything of a stream at once, that differ at least as much (Fisher's
-    randomisation test); beyond `EXACT_STREAMS` streams it is estimated from `resamples` random ones, that which was
-    seen among them.
+    ours, theirs, streams: of each question both scores and the stream it is about. seeds: the training seed behind
+    each pair, one for all by default; the interval draws both, streams and seeds, with replacement. p is the share of
+    all ways to swap the two policies within streams, everything of a stream at once, that differ at least as much
+    (Fisher's randomisation test); beyond `EXACT_STREAMS` streams it is estimated from `resamples` random ones, that
+    which was seen among them.
 
     Raises ValueError for no questions, or lengths that differ.
     """
-    sums, counts = _by_stream(ours, theirs, streams)
+    sums, counts = _differences(ours, theirs, streams, seeds)
     value, n_streams = float(sums.sum() / counts.sum()), len(sums)
     low = high = math.nan
     if n_streams >= FEWEST_STREAMS:
-        low, high = percentiles(_resampled(sums, counts, resamples, seed), n_streams, confidence)
-    return Difference(value, low, high, swap_test(sums, resamples, seed), int(counts.sum()), n_streams)
+        weights = stream_weights(n_streams, resamples, seed)
+        low, high = percentiles(resampled_mean(sums, counts, weights), n_streams, confidence)
+    p = swap_test(sums.sum(axis=1), resamples, seed)
+    return Difference(value, low, high, p, int(counts.sum()), n_streams)
 
 
 def equivalence(
@@ -75,26 +90,33 @@ def equivalence(
     margin: float,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    seeds: Sequence[Hashable] | None = None,
 ) -> Equivalence:
-    """Two one-sided tests (Schuirmann 1987) by a bootstrap over streams: is the difference within ± margin?
+    """Two one-sided tests (Schuirmann 1987) by the bootstrap of `paired_difference`: is the difference within ± margin?
 
-    p is the larger of the two; at .05 or below, both policies are as good up to the margin. It is widened for few
+    Several seeds are drawn along, since what is claimed is of the policies, whatever seed they are trained with. p is
+    the larger of the two; at .05 or below, both policies are as good up to the margin. It is widened for few
     streams as the intervals are. Below five streams nothing is claimed: p is 1.
 
     Raises ValueError for no questions, lengths that differ, or a margin of 0 or less.
     """
     if not margin > 0:
         raise ValueError(f"margin: expected more than 0, got {margin}")
-    sums, counts = _by_stream(ours, theirs, streams)
+    sums, counts = _differences(ours, theirs, streams, seeds)
     if len(sums) < FEWEST_STREAMS:
         return two_one_sided(np.empty(0), len(sums), margin)
-    return two_one_sided(_resampled(sums, counts, resamples, seed), len(sums), margin)
+    samples = resampled_mean(sums, counts, stream_weights(len(sums), resamples, seed))
+    return two_one_sided(samples, len(sums), margin)
 
 
 def two_one_sided(samples: np.ndarray, n_streams: int, margin: float) -> Equivalence:
-    """The tests of `equivalence`, of bootstrap samples (resamples,) of a difference over `n_streams` streams."""
+    """The tests of `equivalence`, of bootstrap samples (resamples,) of a difference over `n_streams` streams.
+
+    Samples that are nan are left out.
+    """
     if n_streams < FEWEST_STREAMS:
         return Equivalence(math.nan, math.nan, 1.0)
+    samples = samples[~np.isnan(samples)]
     low, high = percentiles(samples, n_streams, 0.9)
     beyond = max(int((samples >= margin).sum()), int((samples <= -margin).sum()))
     return Equivalence(low, high, _widened((1 + beyond) / (1 + len(samples)), n_streams))
@@ -124,21 +146,13 @@ def holm(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _by_stream(
-    ours: Sequence[float], theirs: Sequence[float], streams: Sequence[Hashable]
+def _differences(
+    ours: Sequence[float], theirs: Sequence[float], streams: Sequence[Hashable], seeds: Sequence[Hashable] | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of each stream the sum of differences, and how many there are."""
+    """Of each stream and seed the sum of differences, and how many there are."""
     if not len(ours) == len(theirs) == len(streams) or not len(ours):
         raise ValueError(f"expected as many scores as streams, got {len(ours)}, {len(theirs)} and {len(streams)}")
-    place = {stream: i for i, stream in enumerate(dict.fromkeys(streams))}
-    index = np.array([place[stream] for stream in streams])
-    differences = np.asarray(ours, dtype=float) - np.asarray(theirs, dtype=float)
-    return np.bincount(index, differences), np.bincount(index).astype(float)
-
-
-def _resampled(sums: np.ndarray, counts: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    weights = stream_weights(len(sums), resamples, seed)
-    return (weights @ sums) / (weights @ counts)
+    return by_stream_and_seed(np.asarray(ours, dtype=float) - np.asarray(theirs, dtype=float), streams, seeds)
 
 
 def _widened(share: float, n_streams: int) -> float:

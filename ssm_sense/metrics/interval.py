@@ -1,4 +1,9 @@
-"""Means with their uncertainty: Wilson for independent yes/no items, a bootstrap over streams for the rest."""
+"""Means with their uncertainty: Wilson for independent yes/no items, a bootstrap over streams for the rest.
+
+Where a policy was trained with several seeds, seeds are drawn too, streams and seeds each by themselves: the pigeonhole
+bootstrap (Owen 2007, Annals of Applied Statistics 1(2), 386–411). It is wide rather than narrow where seeds are alike;
+where two or three differ by more than streams do, it is still too narrow, for so few say little of their spread.
+"""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -12,6 +17,8 @@ CONFIDENCE = 0.95
 RESAMPLES = 10_000
 FEWEST_STREAMS = 5
 """Below, no bootstrap over streams: it would be far too narrow whatever is done about it."""
+_SEED_DRAWS = 2007
+"""Seeds of the bootstrap are drawn from a generator of their own, the same for all that is compared."""
 
 
 class Estimate(NamedTuple):
@@ -51,12 +58,14 @@ def stream_mean(
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    seeds: Sequence[Hashable] | None = None,
 ) -> Estimate:
     """The mean of scores in [0, 1] whose items come in streams, with a percentile bootstrap over the streams.
 
     values: one score an item. streams: which stream each item belongs to; the items of one stream are not
-    independent, so whole streams are drawn, with replacement. Below five streams there is no interval (nan), for
-    their spread says too little. Where every item scored 0, or every item 1, a bootstrap sees no spread, and the
+    independent, so whole streams are drawn, with replacement. seeds: the training seed behind each item, one for all
+    by default; several are drawn as well. Below five streams there is no interval (nan), for their spread says too
+    little. Where every item scored 0, or every item 1, a bootstrap sees no spread, and the
     Wilson bound for as many items as there are streams is given: it holds for any score in [0, 1], whose mean is at
     most the chance that it is not 0. The percentiles are widened for few streams, see `percentiles`.
 
@@ -67,21 +76,48 @@ def stream_mean(
         raise ValueError(f"expected one stream for each of some values, got {scores.size} and {len(streams)}")
     if not ((scores >= 0) & (scores <= 1)).all():
         raise ValueError(f"expected scores in [0, 1], got {scores.min()} to {scores.max()}")
-    place = {stream: i for i, stream in enumerate(dict.fromkeys(streams))}
-    index = np.array([place[stream] for stream in streams])
-    sums, counts = np.bincount(index, scores), np.bincount(index)
-    mean, n_streams = float(scores.mean()), len(place)
+    sums, counts = by_stream_and_seed(scores, streams, seeds)
+    mean, n_streams = float(scores.mean()), len(sums)
     if mean in (0.0, 1.0):
         low, high = wilson(mean * n_streams, n_streams, confidence)
     elif n_streams < FEWEST_STREAMS:
         low = high = math.nan
     else:
         weights = stream_weights(n_streams, resamples, seed)
-        low, high = percentiles((weights @ sums) / (weights @ counts), n_streams, confidence)
+        low, high = percentiles(resampled_mean(sums, counts, weights), n_streams, confidence)
     return Estimate(mean, low, high, scores.size, n_streams)
 
 
-@lru_cache(maxsize=2)
+def by_stream_and_seed(
+    values: Sequence[float] | np.ndarray, streams: Sequence[Hashable], seeds: Sequence[Hashable] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The sum of the values, and how many there are, of each stream and seed: two of (streams, seeds)."""
+    places = []
+    for names in (streams, [0] * len(streams) if seeds is None else seeds):
+        place = {name: i for i, name in enumerate(dict.fromkeys(names))}
+        places.append([place[name] for name in names])
+    sums, counts = np.zeros((2, *(1 + max(of) for of in places)))
+    np.add.at(sums, tuple(places), np.asarray(values, dtype=float))
+    np.add.at(counts, tuple(places), 1.0)
+    return sums, counts
+
+
+def resampled_mean(sums: np.ndarray, counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Bootstrap samples (resamples, …) of Σ sums / Σ counts, of (streams, seeds, …); nan where nothing was drawn.
+
+    weights: how often each stream stands in each sample, (resamples, streams). Seeds are drawn here.
+    """
+    with np.errstate(invalid="ignore"):
+        return _totals(sums, weights) / _totals(counts, weights)
+
+
+def _totals(table: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    drawn = np.tensordot(weights, table, 1)
+    seeds = stream_weights(table.shape[1], len(weights), _SEED_DRAWS)
+    return np.asarray((drawn * seeds.reshape(*seeds.shape, *[1] * (drawn.ndim - 2))).sum(axis=1))
+
+
+@lru_cache(maxsize=4)
 def stream_weights(n_streams: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
     """How often each stream stands in each bootstrap sample: (resamples, n_streams), rows summing to n_streams.
 

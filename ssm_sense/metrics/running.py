@@ -1,12 +1,21 @@
 """torchmetrics classes over the pure functions, for validation loops: they add up over batches and processes."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from ssm_sense.metrics.boundary import BoundaryCounts, auroc, boundary_counts, boundary_samples
+from ssm_sense.metrics.boundary import (
+    RELATIVE_DISTANCES,
+    BoundaryCounts,
+    auroc,
+    boundary_counts,
+    boundary_samples,
+    detection_delays_s,
+    relative_counts,
+)
 from ssm_sense.metrics.score import Score, robust
 
 
@@ -100,6 +109,78 @@ class BoundaryF1(Metric):
     def compute(self) -> Tensor:
         """F1 over all streams so far."""
         return torch.tensor(BoundaryCounts(*self.counts.tolist()).f1)
+
+
+class RelativeBoundaryF1(Metric):
+    """Mean over relative distances .05 to .5 of the F1 within so much of a stream's length, as in GEBD.
+
+    At each distance F1 is micro-averaged over streams; nan where nothing was found and nothing was there.
+    """
+
+    higher_is_better = True
+    full_state_update = False
+    counts: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("counts", torch.zeros(len(RELATIVE_DISTANCES), 3, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, found_s: Sequence[float], true_s: Sequence[float], duration_s: float) -> None:
+        """Add one whole stream's found and true boundaries, in seconds, and how long it is."""
+        self.counts += torch.tensor(relative_counts(found_s, true_s, duration_s), device=self.device)
+
+    def compute(self) -> Tensor:
+        """The mean over distances, of all streams so far."""
+        return torch.tensor([BoundaryCounts(*counts).f1 for counts in self.counts.tolist()]).mean()
+
+
+class BoundariesPerMinute(Metric):
+    """How often a boundary was found, over all streams together; nan before any."""
+
+    full_state_update = False
+    found: Tensor
+    seconds: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("found", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("seconds", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, found_s: Sequence[float], duration_s: float) -> None:
+        """Add one whole stream. Raises ValueError unless duration_s > 0."""
+        if duration_s <= 0:
+            raise ValueError(f"expected a duration above 0 s, got {duration_s}")
+        self.found += len(found_s)
+        self.seconds += duration_s
+
+    def compute(self) -> Tensor:
+        """Boundaries a minute so far."""
+        return (60 * self.found / self.seconds).float()
+
+
+class DetectionDelay(Metric):
+    """Median seconds from a true boundary to its detection, over all that were detected; nan before any.
+
+    window_s: see `detection_delays_s`. Keeps one number a detection until reset.
+    """
+
+    higher_is_better = False
+    full_state_update = False
+    delays_s: list[Tensor]
+
+    def __init__(self, window_s: float) -> None:
+        super().__init__()
+        self.window_s = window_s
+        self.add_state("delays_s", [], dist_reduce_fx="cat")
+
+    def update(self, found_s: Sequence[float], true_s: Sequence[float]) -> None:
+        """Add one whole stream's found and true boundaries, in seconds."""
+        delays_s = detection_delays_s(found_s, true_s, self.window_s)
+        self.delays_s.append(torch.tensor(delays_s, device=self.device))
+
+    def compute(self) -> Tensor:
+        """The median of all detections so far, the mean of the two in the middle where their number is even."""
+        return torch.nanquantile(torch.cat([_joined(self.delays_s), torch.tensor([math.nan])]), 0.5)
 
 
 def _joined(parts: list[Tensor] | Tensor) -> Tensor:

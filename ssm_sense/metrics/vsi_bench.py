@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 
 from ssm_sense.metrics.compare import Difference, Equivalence, swap_test, two_one_sided
-from ssm_sense.metrics.interval import FEWEST_STREAMS, Estimate, percentiles, stream_weights
+from ssm_sense.metrics.interval import FEWEST_STREAMS, Estimate, percentiles, resampled_mean, stream_weights
 
 DIRECTIONS = tuple(f"object_rel_direction_{level}" for level in ("easy", "medium", "hard"))
 TASKS = (
@@ -56,11 +56,19 @@ def bench_estimate(kinds: Sequence[str], credits: Sequence[float], streams: Sequ
 
 
 def bench_difference(
-    kinds: Sequence[str], ours: Sequence[float], theirs: Sequence[float], streams: Sequence[Hashable], margin: float
+    kinds: Sequence[str],
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    streams: Sequence[Hashable],
+    margin: float,
+    seeds: Sequence[Hashable] | None = None,
 ) -> tuple[Difference, Equivalence]:
-    """The difference of two overall scores on the same questions, tested as in `compare`, a stream at a time."""
+    """The difference of two overall scores on the same questions, tested as in `compare`, a stream at a time.
+
+    seeds: the training seed behind each pair, one for all by default; several are drawn as well.
+    """
     differences = [mine - other for mine, other in zip(ours, theirs, strict=True)]
-    overall, samples, n, n_streams = _sampled(kinds, differences, streams)
+    overall, samples, n, n_streams = _sampled(kinds, differences, streams, seeds)
     low, high = (math.nan, math.nan) if n_streams < FEWEST_STREAMS else percentiles(samples, n_streams)
     weight = _weights(kinds)
     parts: dict[Hashable, float] = defaultdict(float)
@@ -79,23 +87,25 @@ def _weights(kinds: Sequence[str]) -> dict[str, float]:
 
 
 def _sampled(
-    kinds: Sequence[str], credits: Sequence[float], streams: Sequence[Hashable]
+    kinds: Sequence[str],
+    credits: Sequence[float],
+    streams: Sequence[Hashable],
+    seeds: Sequence[Hashable] | None = None,
 ) -> tuple[float, np.ndarray, int, int]:
     """The overall score, bootstrap samples of it, and how many questions and streams it is of."""
-    asked = [(kind, credit, stream) for kind, credit, stream in zip(kinds, credits, streams, strict=True)]
+    asked = list(zip(kinds, credits, streams, [0] * len(kinds) if seeds is None else seeds, strict=True))
     asked = [one for one in asked if one[0] in (*TASKS, *DIRECTIONS)]
     if not asked:
         raise ValueError("expected questions of VSI-Bench's types, got none")
-    overall = bench_scores((kind, credit) for kind, credit, _ in asked)["overall"]
-    place = {stream: i for i, stream in enumerate(dict.fromkeys(stream for _, _, stream in asked))}
-    types = sorted({kind for kind, _, _ in asked})
-    sums, counts = np.zeros((2, len(place), len(types)))
-    for kind, credit, stream in asked:
-        sums[place[stream], types.index(kind)] += credit
-        counts[place[stream], types.index(kind)] += 1
-    weights = stream_weights(len(place))
-    with np.errstate(invalid="ignore"):
-        means = (weights @ sums) / (weights @ counts)
+    overall = bench_scores((kind, credit) for kind, credit, _, _ in asked)["overall"]
+    place = {stream: i for i, stream in enumerate(dict.fromkeys(stream for _, _, stream, _ in asked))}
+    column = {seed: i for i, seed in enumerate(dict.fromkeys(seed for *_, seed in asked))}
+    types = sorted({kind for kind, *_ in asked})
+    sums, counts = np.zeros((2, len(place), len(column), len(types)))
+    for kind, credit, stream, seed in asked:
+        sums[place[stream], column[seed], types.index(kind)] += credit
+        counts[place[stream], column[seed], types.index(kind)] += 1
+    means = resampled_mean(sums, counts, stream_weights(len(place)))
     levels = [i for i, kind in enumerate(types) if kind in DIRECTIONS]
     tasks = [means[:, i] for i, kind in enumerate(types) if kind not in DIRECTIONS]
     if levels:

@@ -6,6 +6,7 @@ durations    scores against the length of the stream and against bytes
 controls     data sets side by side
 benchmarks   a table a benchmark, with its official average
 against      paired differences to a chosen policy
+lengths      the longest streams against the shortest
 boundaries   sources of surprise
 costs        memory, time and multiplications of every run
 cost_figure  bytes and milliseconds against the length of the stream

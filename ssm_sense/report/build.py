@@ -26,10 +26,12 @@ from ssm_sense.report.durations import (
     durations,
     topics,
 )
+from ssm_sense.report.lengths import lasting, lengths_csv, lengths_section
 from ssm_sense.report.palette import FIRST, Palette
 from ssm_sense.report.rows import Evidence, Track, read
 from ssm_sense.report.scores import kind_title, score_csv, score_groups, series
-from ssm_sense.report.tables import count_csv, timeline_csv
+from ssm_sense.report.tables import timeline_csv
+from ssm_sense.state import write_whole
 
 
 def build(
@@ -44,7 +46,7 @@ def build(
 
     rows: a folder that holds rows.jsonl, or whose folders do. clip: the one whose surprise is shown; by default the
     one with the most true events. against: the policy, or run, that all others are compared with, question by
-    question. margin: of equivalence to it, a share of the full score. Returns every file written.
+    question. margin: of equivalence to it, and between lengths, a share of the full score. Returns every file written.
 
     Raises UserError for files that are missing, empty or damaged, a clip that was not watched, a rival that was not
     run, or an `out` that is no .html file or is named like a folder of rows.
@@ -72,6 +74,10 @@ def build(
     if groups:
         tables.write_csv(folder / "scores.csv", score_csv(groups))
         sections.append(page.scores_section(groups, palette))
+    kept = lasting(evidence.rows, margin)
+    if kept:
+        tables.write_csv(folder / "lengths.csv", lengths_csv(kept))
+        sections.append(lengths_section(kept, margin, palette))
     benches = benchmarks(evidence.rows)
     if benches:
         tables.write_csv(folder / "benchmarks.csv", benchmark_csv(benches))
@@ -79,9 +85,11 @@ def build(
     command = ["ssm-sense", "report", "--rows", str(rows), "--out", str(out)]
     if against is not None:
         compared = comparisons(evidence.rows, against, margin)
-        command += ["--against", against, "--margin", f"{100 * margin:g}"]
+        command += ["--against", against]
         tables.write_csv(folder / "against.csv", against_csv(compared))
         sections.append(against_section(compared, against, margin, palette))
+    if kept or against is not None:
+        command += ["--margin", f"{100 * margin:g}"]
     track = _shown(evidence, clip)
     if track is not None:
         policy = evidence.policy(track.run)
@@ -106,16 +114,19 @@ def build(
         sections.append(costs_section(spent, palette))
     kind = figures.count_kind(evidence.rows)
     if kind is not None:
-        tables.write_csv(folder / "counts.csv", count_csv(figures.counted(evidence.rows)))
+        answered = figures.counted(evidence.rows)
+        tables.write_csv(folder / "counts.csv", [count._asdict() for count in answered])
         drawn["counts"] = partial(figures.counts, evidence.rows, palette)
-        sections.append(_counts_section(drawn["counts"], kind))
+        panels = len({(count.policy, count.dataset) for count in answered})
+        sections.append(_counts_section(drawn["counts"], kind, panels))
     failed = tables.failures(evidence.rows)
     if failed:
         sections.append(page.failures_section(failed))
     sections.append(page.provenance_section(tables.provenance(evidence.rows), shlex.join(command)))
     for name, draw in drawn.items():
         svg.save(draw, folder / name)
-    out.write_text(page.document(title, _facts(evidence), sections), encoding="utf-8")
+    html = page.document(title, _facts(evidence), sections)
+    write_whole(out, lambda unfinished: unfinished.write_text(html, encoding="utf-8"))
     return [out, *sorted(folder.iterdir())]
 
 
@@ -162,11 +173,15 @@ def _cost_section(draw: Callable[[float], Figure], tracks: Sequence[Track]) -> s
     return page.figure_section("Cost against length", svg.inline(draw, "cost", "Bytes and time a frame"), caption)
 
 
-def _counts_section(draw: Callable[[float], Figure], kind: str) -> str:
+def _counts_section(draw: Callable[[float], Figure], kind: str, panels: int) -> str:
+    beyond = panels - figures.PANELS
+    left = f" {_many(beyond, 'more panel')} had no room; counts.csv has what they would show." * (beyond > 0)
     caption = (
-        f"<b>Answered against true counts, a panel a policy, with its MRA: {escape(kind_title(kind))}, all lengths "
-        "together.</b> The line earns full credit, the shaded wedge some, what lies outside none. Triangles at the "
+        "<b>Answered against true counts, a panel a policy and data set, with its MRA: "
+        f"{escape(kind_title(kind))}, all lengths together.</b> Of a policy with several budgets, the one at which it "
+        "held least. The line earns full credit, the shaded wedge some, what lies outside none. Triangles at the "
         "upper edge stand for answers beyond it; answers without a number are not drawn and earn nothing."
+        f"{left}"
     )
     return page.figure_section("Counts", svg.inline(draw, "counts", "Answered against true counts"), caption)
 

@@ -92,7 +92,8 @@ def _topic(rows: list[Line], dataset: str) -> Topic:
 
 
 def _point(name: str, policy: str, budget: int | None, minutes: float | None, rows: list[Line]) -> Point:
-    estimate = stream_mean([credit(row) or 0.0 for row in rows], [row["clip"] for row in rows])
+    credits, clips = [credit(row) or 0.0 for row in rows], [row["clip"] for row in rows]
+    estimate = stream_mean(credits, clips, seeds=[row.get("seed") for row in rows])
     return Point(name, policy, budget, minutes, estimate, mean(row["nbytes"] for row in rows))
 
 
@@ -204,7 +205,7 @@ def duration_csv(found: Sequence[Topic]) -> list[dict[str, Any]]:
             "n": point.estimate.n,
             "streams": point.estimate.streams,
             "nbytes": point.nbytes,
-            "floor": topic.floor,
+            "floor": topic.floor if point.minutes is None else topic.floors[point.minutes],
         }
         for topic in found
         for point in (*topic.lengths, *topic.overall)
@@ -220,8 +221,8 @@ def duration_caption(topic: Topic) -> str:
     floor = f"{escape(topic.floor_label)}, {100 * topic.floor:.1f} over all"
     return (
         f"<b>{escape(topic.name)}: {topic.measure} against the length of the stream"
-        f"{', a panel a budget' * several}.</b> Bars: 95% intervals, a bootstrap over streams; none below five "
-        f"streams. Dashed: what needs no video, at each length ({floor}).{own}"
+        f"{', a panel a budget' * several}.</b> Bars: 95% intervals, a bootstrap over streams and training "
+        f"seeds (Owen 2007); none below five streams. Dashed: what needs no video, at each length ({floor}).{own}"
     )
 
 

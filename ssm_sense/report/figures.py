@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,7 +16,8 @@ from ssm_sense.metrics.score import mean_relative_accuracy
 from ssm_sense.report.boundaries import TOLERANCE_S
 from ssm_sense.report.palette import BAND, EVENT, INK, MUTED, RULE, Palette
 from ssm_sense.report.rows import Line, Track
-from ssm_sense.report.scores import series
+from ssm_sense.report.scores import budget_of, series, settings_of
+from ssm_sense.report.tables import mean
 
 WIDE_IN, NARROW_IN = 7.4, 3.7
 STYLE: dict[Any, Any] = {
@@ -49,7 +50,8 @@ STYLE: dict[Any, Any] = {
 
 _POINTS = 1200
 """A line with more points than this is thinned: no screen shows more, and the page stays small."""
-_PANELS = 8
+PANELS = 24
+"""More counts than these are left to counts.csv."""
 _COUNTS = re.compile("count|vsc")
 """Kinds of question that are answered by a count, and not by a length in metres, say."""
 
@@ -116,19 +118,24 @@ def timeline(track: Track, colour: str, width_in: float) -> Figure:
 
 
 def counts(rows: Sequence[Line], palette: Palette, width_in: float) -> Figure:
-    """Predicted against true counts, a panel a policy; the shaded wedge earns credit, the line all of it."""
-    groups = counted(rows)
-    names = [name for name in palette.order if name in groups][:_PANELS]
-    columns = min(len(names), 4 if width_in > 5 else 2)
+    """Predicted against true counts, a panel a policy and data set, the first `PANELS` of them; the shaded wedge earns
+    credit, the line all of it."""
+    groups: dict[tuple[str, str], list[tuple[float, float | None]]] = {}
+    for count in counted(rows):
+        groups.setdefault((count.policy, count.dataset), []).append((count.truth, count.answered))
+    names = sorted(groups, key=lambda name: (palette.order.index(name[0]), name[1]))[:PANELS]
+    named = len({dataset for _, dataset in groups}) > 1
+    wide = width_in > 5
+    columns = min(len(names), (4 if wide else 2) if len(names) <= 8 else (6 if wide else 3))
     n_rows = -(-len(names) // columns)
-    side = (width_in - 0.3) / max(columns, 3 if width_in > 5 else 2)
-    figure = Figure(figsize=(side * columns + 0.3, (side + 0.35) * n_rows + 0.2), layout="constrained")
+    side = (width_in - 0.3) / max(columns, 3 if wide else 2)
+    figure = Figure(figsize=(side * columns + 0.3, (side + 0.35 + 0.13 * named) * n_rows + 0.2), layout="constrained")
     panels = figure.subplots(n_rows, columns, sharex=True, sharey=True, squeeze=False)
     most = max(truth for pairs in groups.values() for truth, _ in pairs) * 1.08 or 1.0
     limit = most * 1.5
     for panel, name in zip(panels.flat, names, strict=False):
-        pairs = groups[name]
-        colour = palette.colour(name)
+        pairs, (policy, dataset) = groups[name], name
+        colour = palette.colour(policy)
         x = np.array([0.0, most])
         panel.fill_between(x, 0.5 * x, 1.5 * x, color=BAND, linewidth=0)
         panel.plot(x, x, color=EVENT, linewidth=0.8)
@@ -139,7 +146,8 @@ def counts(rows: Sequence[Line], palette: Palette, width_in: float) -> Figure:
         if beyond:
             panel.plot(beyond, [limit * 0.985] * len(beyond), "^", ms=4, mfc="none", mec=colour, clip_on=False)
         mra = np.mean([mean_relative_accuracy(p, t) for t, p in pairs])
-        panel.set_title(f"{name}\nMRA {100 * mra:.1f}", loc="left", fontsize=8)
+        title = [policy, *([dataset] if named else []), f"MRA {100 * mra:.1f}"]
+        panel.set_title("\n".join(title), loc="left", fontsize=8 if len(names) <= 8 else 6.5)
         panel.set(xlim=(0, most), ylim=(0, limit))
         for axis in (panel.xaxis, panel.yaxis):
             axis.set_major_locator(MaxNLocator(4, integer=True))
@@ -163,15 +171,33 @@ def count_kind(rows: Sequence[Line]) -> str | None:
     return "vsc" if "vsc" in kinds else max(kinds, key=lambda kind: kinds[kind], default=None)
 
 
-def counted(rows: Sequence[Line]) -> dict[str, list[tuple[float, float | None]]]:
-    """(truth, answered number or None) of every question of `count_kind`, by policy."""
+class Count(NamedTuple):
+    """One answered count question; `answered` is None without a number."""
+
+    policy: str
+    dataset: str
+    t_s: float | None
+    budget: int | None
+    seed: int | None
+    truth: float
+    answered: float | None
+
+
+def counted(rows: Sequence[Line]) -> list[Count]:
+    """Every answer to `count_kind`; of a policy that ran at several budgets, those at which it held least."""
     kind = count_kind(rows)
-    groups: dict[str, list[tuple[float, float | None]]] = {}
+    asked: dict[tuple[str, str], dict[int | None, list[Line]]] = {}
     for row in rows:
         if row["kind"] == kind and row["mra"] is not None:
+            name = (series(row), str(settings_of(row).get("dataset") or ""))
+            asked.setdefault(name, {}).setdefault(budget_of(row), []).append(row)
+    found = []
+    for (policy, dataset), held in asked.items():
+        least = min(held, key=lambda budget: (mean(row["nbytes"] for row in held[budget]), budget or 0))
+        for row in held[least]:
             answer = None if row["prediction"] is None else parse_number(row["prediction"])
-            groups.setdefault(series(row), []).append((float(row["truth"]), answer))
-    return groups
+            found.append(Count(policy, dataset, row["t_s"], least, row.get("seed"), float(row["truth"]), answer))
+    return found
 
 
 def _changes_s(track: Track) -> list[float]:

@@ -6,7 +6,7 @@ from html import escape
 from importlib.resources import files
 
 from ssm_sense.metrics.interval import Estimate
-from ssm_sense.report.boundaries import TOLERANCE_S, Source
+from ssm_sense.report.boundaries import DRAWS, TOLERANCE_S, Source
 from ssm_sense.report.figures import TimelineFacts
 from ssm_sense.report.keyframes import KeyFrame
 from ssm_sense.report.palette import VARIABLES, Palette
@@ -147,20 +147,21 @@ def boundaries_section(sources: Sequence[Source]) -> str:
     body = ""
     for condition in conditions:
         chosen = [source for source in sources if source.condition == condition]
-        heading = f'<tr class="group"><th colspan="11">{escape(condition)}</th></tr>' if condition else ""
+        heading = f'<tr class="group"><th colspan="13">{escape(condition)}</th></tr>' if condition else ""
         body += f"<tbody>{heading}{''.join(map(_source_row, chosen))}</tbody>"
     return (
         "<h2>Surprise at true event boundaries</h2>\n"
         '<div class="scroll"><table class="boundaries"><thead><tr><th>Source of surprise</th><th>AUROC</th>'
         '<th>95% interval</th><th class="plot wide-only"><div class="ends"><span>0</span><span>.5</span>'
         "<span>1</span></div></th>"
-        "<th>AP</th><th>F1</th><th>F1<sub>.05</sub></th><th>delay</th><th>per min</th>"
+        "<th>AP</th><th>F1</th><th>even</th><th>random</th><th>F1<sub>.05</sub></th><th>delay</th><th>per min</th>"
         "<th>error</th><th>events</th>"
         f"</tr></thead>{body}</table></div>\n"
         '<p class="caption"><b>How well surprise tells the frames at which an event begins from all others.</b> AUROC: '
         "the chance that a boundary is more surprising than a frame elsewhere of the same stream (.5, dashed, is "
         f"chance); AP: average precision. F1: found against true boundaries, one to one within {TOLERANCE_S:g} s "
-        "unless the row was measured otherwise; F1<sub>.05</sub>: within .05 of the stream's length (GEBD); delay: "
+        "unless the row was measured otherwise; even, random: F1 of as many boundaries, equally spaced and drawn at "
+        f"random (mean of {DRAWS} draws); F1<sub>.05</sub>: within .05 of the stream's length (GEBD); delay: "
         "median seconds from boundary to detection; per min: boundaries found a minute; error: the source's own "
         "prediction error. Means over streams; intervals: a bootstrap over streams. "
         "A source that finds splices well need not find events: compare them on streams without cuts.</p>"
@@ -168,11 +169,13 @@ def boundaries_section(sources: Sequence[Source]) -> str:
 
 
 def _source_row(source: Source) -> str:
-    cells = [(source.ap, 3), (source.f1, 3), (source.f1_relative, 3), (source.delay_s, 1), (source.per_minute, 2)]
+    shares = (source.ap, source.f1, source.f1_uniform, source.f1_random, source.f1_relative)
+    cells = [*((share, 3) for share in shares), (source.delay_s, 1), (source.per_minute, 2)]
+    plot = "" if math.isnan(source.auroc.value) else _range(source.auroc, "--ink", 0.5)
     return (
-        f'<tr><td>{escape(source.source)}</td><td class="score">{source.auroc.value:.3f}</td>'
+        f'<tr><td>{escape(source.source)}</td><td class="score">{_number(source.auroc.value, 3)}</td>'
         f'<td class="range">{_interval(source.auroc, 1, 3)}</td>'
-        f'<td class="plot wide-only">{_range(source.auroc, "--ink", 0.5)}</td>'
+        f'<td class="plot wide-only">{plot}</td>'
         + "".join(f"<td>{_number(value, digits)}</td>" for value, digits in cells)
         + f"<td>{_number(source.prediction_error, 3)}</td><td>{source.n_events} ({source.streams})</td></tr>"
     )

@@ -79,17 +79,24 @@ def titled_groups(rows: Sequence[Line]) -> list[tuple[str, list[Line]]]:
     """The rows of each group of `score_groups`, with its title."""
     return [
         (" · ".join(part for part in (name, length) if part), chosen)
-        for name, of in _by_kind(rows)
-        for length, chosen in _by_length(of)
+        for name, of in by_kind(rows)
+        for length, chosen in by_length(of)
     ]
 
 
 def groups_of_all_lengths(rows: Sequence[Line]) -> list[tuple[str, list[Line]]]:
     """The rows of each kind of question that `titled_groups` tells apart by length, all lengths together."""
-    return [(f"{name} · all lengths", of) for name, of in _by_kind(rows) if len(_by_length(of)) > 1]
+    return [(f"{name} · all lengths", of) for name, of in by_kind(rows) if len(by_length(of)) > 1]
 
 
-def _by_kind(rows: Sequence[Line]) -> list[tuple[str, list[Line]]]:
+def main_endpoints(rows: Sequence[Line]) -> set[str]:
+    """The title of the group that stands for each kind of question: all lengths together, or the only one."""
+    alone = [row for _, of in by_kind(rows) if len(by_length(of)) == 1 for row in of]
+    return {title for title, _ in (*groups_of_all_lengths(rows), *titled_groups(alone))}
+
+
+def by_kind(rows: Sequence[Line]) -> list[tuple[str, list[Line]]]:
+    """The rows of each kind of question and data set, with both in words: recall, count, then the easy kinds."""
     kinds: dict[tuple[str, str], list[Line]] = {}
     for row in rows:
         if row["kind"] is not None:
@@ -103,7 +110,7 @@ def _by_kind(rows: Sequence[Line]) -> list[tuple[str, list[Line]]]:
     ]
 
 
-def _by_length(rows: list[Line]) -> list[tuple[str, list[Line]]]:
+def by_length(rows: list[Line]) -> list[tuple[str, list[Line]]]:
     """Rows of equally long streams, short ones first, each with that length in words."""
     if settings_of(rows[0]).get("benchmark") in ("vsi-bench", "vsi-590k"):
         return [("", rows)]
@@ -140,9 +147,13 @@ def minutes_of(row: Line) -> float | None:
     """The length of stream that a question stands for, where its run names one.
 
     A question about the whole of what was seen, in a run that asks at several durations, stands for the time at which
-    it was asked.
+    it was asked; and after several showings of one video, for so many times its length.
     """
     settings = settings_of(row)
+    if settings.get("repeat") and row["kind"] in WHOLE:
+        showings = round(row["t_s"] / row["duration_s"] * (1 + max(settings["repeat"])))
+        if showings > 1:
+            return float(settings["minutes"]) * showings
     if settings.get("ask_at") and row["kind"] in WHOLE:
         return float(row["t_s"]) / 60
     minutes = settings.get("minutes")

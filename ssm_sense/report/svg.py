@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -11,16 +12,18 @@ from matplotlib.figure import Figure
 
 from ssm_sense.report.figures import NARROW_IN, STYLE, WIDE_IN
 from ssm_sense.report.palette import PAPER, VARIABLES
+from ssm_sense.state import write_whole
 
 _DPI = 300
 
 
 def save(draw: Callable[[float], Figure], path: Path) -> None:
-    """Write a figure at its full width as PNG and SVG, for a paper: `path` with both endings."""
+    """Write a figure at its full width as PNG and SVG, for a paper: `path` with both endings; whole or not at all."""
     with mpl.rc_context(STYLE):
         figure = draw(WIDE_IN)
-        figure.savefig(path.with_suffix(".png"), dpi=_DPI, facecolor=PAPER, metadata={"Software": None})
-        figure.savefig(path.with_suffix(".svg"), facecolor=PAPER, metadata={"Date": None, "Creator": None})
+        for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+            save_as = partial(figure.savefig, format=ending, dpi=_DPI, facecolor=PAPER, metadata=metadata)
+            write_whole(path.with_suffix(f".{ending}"), save_as)
 
 
 def inline(draw: Callable[[float], Figure], name: str, description: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ssm_sense.report.rows import Line, Track
+from ssm_sense.state import write_whole
 
 SHOWN = 80
 """Tables of scores and comparisons with more lines are folded away."""
@@ -57,22 +58,17 @@ def timeline_csv(track: Track) -> list[dict[str, Any]]:
     ]
 
 
-def count_csv(groups: Mapping[str, Sequence[tuple[float, float | None]]]) -> list[dict[str, Any]]:
-    """counts.csv: a line an answer; one without a number is empty."""
-    return [
-        {"policy": policy, "truth": truth, "answered": math.nan if answer is None else answer}
-        for policy, pairs in groups.items()
-        for truth, answer in pairs
-    ]
-
-
 def write_csv(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    """One CSV file; numbers that are not known are left empty."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(lines[0]), lineterminator="\n")
-        writer.writeheader()
-        for line in lines:
-            writer.writerow({k: "" if isinstance(v, float) and math.isnan(v) else v for k, v in line.items()})
+    """One CSV file, whole or not at all; numbers that are not known are left empty."""
+
+    def write(partial: Path) -> None:
+        with open(partial, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(lines[0]), lineterminator="\n")
+            writer.writeheader()
+            for line in lines:
+                writer.writerow({k: "" if isinstance(v, float) and math.isnan(v) else v for k, v in line.items()})
+
+    write_whole(path, write)
 
 
 def mean(values: Iterable[float | None]) -> float:
@@ -88,3 +84,8 @@ def short_bytes(value: float) -> str:
             return f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:.3g} TB"
+
+
+def short_p(p: float) -> str:
+    """A p-value as the page has it, "< .001" or "0.042"; HTML."""
+    return "&lt; .001" if p < 0.001 else f"{p:.3f}"

@@ -15,6 +15,7 @@ from ssm_sense.metrics.boundary import (
     detection_delays_s,
     match_boundaries,
     pooled_auroc,
+    relative_counts,
     total_counts,
 )
 from ssm_sense.metrics.interval import percentiles, stream_weights
@@ -170,3 +171,14 @@ def test_a_row_of_boundaries_jsonl():
     silent = boundary_row("random", "a", TIMES, SURPRISE, None, [0.0])
     assert (silent["auroc"], silent["n_events"]) == (None, 0)
     assert "f1" not in silent
+
+
+def test_a_row_of_a_source_that_is_never_surprised():
+    row = boundary_row("every minute", "a", TIMES, None, [3.0, 5.0], [2.0, 5.0], 1.0)
+    assert (row["auroc"], row["ap"], row["n_events"], row["f1"]) == (None, None, 2, 1.0)
+
+
+def test_relative_counts_widen_with_the_stream():
+    counts = relative_counts([33.0], [30.0], 30.0)
+    assert [one.f1 for one in counts] == [0.0, *[1.0] * 9]
+    assert counts[1] == boundary_counts([33.0], [30.0], 3.0)

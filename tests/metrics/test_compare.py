@@ -73,6 +73,34 @@ def test_it_is_passed_where_the_90_percent_interval_lies_within_the_margin(margi
     assert (found.p <= 0.05) == (-margin < found.low and found.high < margin)
 
 
+def test_intervals_cover_the_truth_where_seeds_differ() -> None:
+    """Of 300 sets of 8 streams and 3 seeds, whose seeds differ by .2: over streams alone, intervals are too narrow."""
+    rng = np.random.default_rng(7)
+    streams, seeds = np.repeat(range(8), 3).tolist(), [0, 1, 2] * 8
+    covered = np.zeros(2)
+    for _ in range(300):
+        drawn = rng.normal(0, 0.3, (8, 1)) + rng.normal(0, 0.2, (1, 3)) + rng.normal(0, 0.3, (8, 3))
+        ours = drawn.ravel().tolist()
+        for way, known in enumerate((None, seeds)):
+            found = paired_difference(ours, [0.0] * 24, streams, resamples=1000, seeds=known)
+            covered[way] += found.low <= 0 <= found.high
+    alone, both = covered / 300
+    assert alone < 0.9
+    assert 0.93 <= both <= 0.98
+
+
+def test_seeds_that_disagree_are_not_as_good_and_change_no_p() -> None:
+    """Three seeds, .1 ahead, level and .1 behind on every one of ten streams: level on the whole, by luck."""
+    ours, theirs = [0.6, 0.5, 0.4] * 10, [0.5] * 30
+    streams, seeds = [i // 3 for i in range(30)], [0, 1, 2] * 10
+    assert equivalence(ours, theirs, streams, 0.05).p < 0.01
+    found = equivalence(ours, theirs, streams, 0.05, seeds=seeds)
+    assert (found.low, found.high) == pytest.approx((-0.1, 0.1))
+    assert found.p > 0.1
+    whole, apart = (paired_difference(ours, theirs, streams, seeds=known) for known in (None, seeds))
+    assert (apart.value, apart.p, apart.n, apart.streams) == (whole.value, whole.p, 30, 10)
+
+
 def test_few_streams_claim_nothing() -> None:
     found = equivalence([0.5] * 4, [0.5] * 4, range(4), margin=0.1)
     assert found.p == 1.0

@@ -60,6 +60,22 @@ def test_intervals_of_few_streams_cover_the_truth():
     assert 0.92 <= np.mean([e.low <= 0.4 <= e.high for e in estimates]) <= 0.98
 
 
+def test_seeds_are_drawn_beside_streams():
+    """Where streams are alike, all of the interval is of the seeds: three of .2, .5 and .8 give .2 in 1 of 27 draws."""
+    values, streams, seeds = [0.2, 0.5, 0.8] * 10, [i // 3 for i in range(30)], [0, 1, 2] * 10
+    assert stream_mean(values, streams)[1:3] == pytest.approx((0.5, 0.5))
+    assert stream_mean(values, streams, seeds=seeds)[:3] == pytest.approx((0.5, 0.2, 0.8))
+    assert stream_mean(values, streams, seeds=[7] * 30) == stream_mean(values, streams)
+
+
+def test_a_seed_that_answered_less_weighs_less_and_a_draw_of_nothing_counts_nowhere():
+    """Seed 1 has stream 0 alone, where it is right."""
+    values, streams, seeds = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0], [0, 1, 2, 3, 4, 0], [0, 0, 0, 0, 0, 1]
+    estimate = stream_mean(values, streams, seeds=seeds)
+    assert estimate.value == 0.5
+    assert 0 <= estimate.low < 0.5 < estimate.high <= 1
+
+
 @pytest.mark.parametrize(
     ("freedom", "quantile"), [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (7, 2.365), (29, 2.045), (59, 2.001)]
 )

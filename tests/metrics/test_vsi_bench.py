@@ -93,6 +93,10 @@ def test_the_difference_of_averages_is_the_plain_one_where_types_are_balanced() 
     difference, equal = bench_difference(kinds, ours, theirs, streams, 0.2)
     assert difference == pytest.approx(paired_difference(ours, theirs, streams))
     assert equal == pytest.approx(equivalence(ours, theirs, streams, 0.2))
+    seeds = [0] * 24 + [1] * 24
+    difference, equal = bench_difference(kinds * 2, ours * 2, theirs + ours, streams * 2, 0.2, seeds)
+    assert difference == pytest.approx(paired_difference(ours * 2, theirs + ours, streams * 2, seeds=seeds))
+    assert equal == pytest.approx(equivalence(ours * 2, theirs + ours, streams * 2, 0.2, seeds=seeds))
     few, none = bench_difference(kinds[:4], ours[:4], theirs[:4], streams[:4], 0.2)
     assert math.isnan(few.low)
     assert none.p == 1.0

@@ -1,13 +1,15 @@
 """Paired differences to a chosen policy."""
 
 import csv
+import math
 
 import pytest
 
 from ssm_sense.commands import report as command
 from ssm_sense.errors import UserError
 from ssm_sense.metrics.compare import holm, paired_difference
-from ssm_sense.report.against import comparisons
+from ssm_sense.report.against import against_csv, against_section, comparisons
+from ssm_sense.report.palette import Palette
 
 
 def recall(make, run, rights, **fields):
@@ -76,6 +78,29 @@ def test_all_lengths_are_compared_together_too(make):
     assert whole == paired_difference([1.0] * 12, ([1.0] * 3 + [0.0] * 3) * 2, [*range(6)] * 2)
 
 
+def test_what_is_corrected_and_judged_are_the_main_endpoints(make):
+    """Recall has two lengths, which decide together; the count has one."""
+    rows = []
+    for run, right in (("ours", True), ("rival", False)):
+        for minutes in (1, 10):
+            rows += recall(make, run, [right] * 6, settings={"minutes": minutes}, t_s=60.0 * minutes)
+        rows += [make.row(run, kind="vsc", clip=f"c{i}", mra=0.9 if right else 0.1) for i in range(6)]
+    found = {one.group: one for one in comparisons(rows, "rival")}
+    single, count = found["Recall (VSR) · 1 min"], found["Count (VSC) · 1 min"]
+    assert single.difference.p == 2 / 64
+    assert math.isnan(single.p)
+    assert math.isnan(single.p_equal)
+    assert single.verdict == found["Recall (VSR) · 10 min"].verdict == ""
+    assert [count.p, found["Recall (VSR) · all lengths"].p] == [2 * 2 / 64] * 2, "of two endpoints, not of four lines"
+    lines = {line["group"]: line for line in against_csv([single, count])}
+    assert lines["Recall (VSR) · 1 min"]["verdict"] == ""
+    assert math.isnan(lines["Recall (VSR) · 1 min"]["p_holm"])
+    text = against_section([*found.values()], "rival", 0.05, Palette(["ours", "rival"]))
+    assert "<td>0.031</td><td>1.000</td><td>–</td>" in text
+    assert "<td>0.062</td><td>1.000</td><td>open</td>" in text
+    assert "over the 2 lines with a verdict" in text
+
+
 def test_seeds_of_a_policy_are_compared_together_each_with_its_like(make):
     answers = {"ours": {0: [True] * 6, 1: [False] * 6}, "rival": {0: [False] * 6, 1: [False] * 6, 2: [True] * 6}}
     rows = [
@@ -89,9 +114,12 @@ def test_seeds_of_a_policy_are_compared_together_each_with_its_like(make):
     assert (one.difference.value, one.difference.n, one.difference.streams) == (0.5, 12, 6)
     blind = recall(make, "blind", [False] * 6)
     differences = {one.run: one.difference for one in comparisons([*rows, *blind], "ours") if one.policy == "blind"}
-    assert (differences["blind"].value, differences["blind"].n) == (-1.0, 6), "of its own seed"
+    assert (differences["blind"].value, differences["blind"].n) == (-0.5, 12), "beside every seed"
+    assert (differences["blind"].low, differences["blind"].high) == (-1.0, 0.0), "seeds are drawn"
+    back = {one.policy: one.difference.value for one in comparisons([*rows, *blind], "blind")}
+    assert back == {"ours": 0.5, "rival": pytest.approx(1 / 3)}
     named = {one.run: one.difference.value for one in comparisons(rows, "ours-1")}
-    assert named == {"ours-0": 1.0, "rival-0 + rival-1 + rival-2": 0.0}
+    assert named == {"ours-0": 1.0, "rival-0 + rival-1 + rival-2": pytest.approx(1 / 3)}
     budget = {"minutes": 1, "policy": {"budget_bytes": 5}}
     wide = recall(make, "wide", [True] * 6, policy="rival", settings=budget, seed=1)
     assert [one.run for one in comparisons([*rows, *wide], "ours")] == ["rival-0 + rival-1 + rival-2", "wide"]

@@ -8,7 +8,7 @@ import pytest
 from ssm_sense.report import build, figures
 from ssm_sense.report.controls import controls
 from ssm_sense.report.cost_figure import cost, courses
-from ssm_sense.report.durations import against_bytes, durations, topics
+from ssm_sense.report.durations import against_bytes, duration_csv, durations, topics
 from ssm_sense.report.palette import Palette
 from ssm_sense.report.rows import Track
 
@@ -106,7 +106,7 @@ def test_all_of_it_is_on_the_page_and_in_files(rows, make, tmp_path) -> None:
     written = {path.name for path in build(make.write(tmp_path / "rows", rows=rows), out)}
     # Of the data set with one length and equal bytes there is nothing to draw.
     drawn = {f"{name}-1.{ending}" for name in ("duration", "bytes") for ending in ("png", "svg")}
-    assert written == {"page.html", "scores.csv", "durations.csv", "controls.csv", *drawn}
+    assert written == {"page.html", "scores.csv", "durations.csv", "controls.csv", "lengths.csv", *drawn}
     text = out.read_text()
     assert "accuracy against the length of the stream, a panel a budget" in text
     assert "<h2>Controls</h2>" in text
@@ -114,6 +114,8 @@ def test_all_of_it_is_on_the_page_and_in_files(rows, make, tmp_path) -> None:
         lines = list(csv.DictReader(file))
     assert len(lines) == 4 * (3 + 1) + 2 * (1 + 1)
     assert {line["budget_bytes"] for line in lines} == {"", "200000", "800000"}
+    with open(tmp_path / "page" / "lengths.csv") as file:
+        assert [line["policy"] for line in csv.DictReader(file)] == ["ours", "blind", "rival", "rival"]
     with open(tmp_path / "page" / "controls.csv") as file:
         assert len(list(csv.DictReader(file))) == 4 + 2
 
@@ -125,3 +127,54 @@ def test_every_column_of_panels_has_numbers_below_its_last(make):
     figure.draw_without_rendering()
     labelled = [panel.xaxis.get_tick_params()["labelbottom"] for panel in figure.axes]
     assert labelled == [False, True, True, True, True], "the first has the fifth below it"
+
+
+def test_points_of_one_length_stand_beside_its_own_floor(make):
+    """Two options at one minute, four at two."""
+    few = {"options": ["A. x", "B. y"], "settings": {"minutes": 1}}
+    rows = [make.row(clip="a", **few), make.row(clip="b", settings={"minutes": 2})]
+    floors = {line["minutes"]: line["floor"] for line in duration_csv(topics(rows)) if line["minutes"] > 0}
+    assert floors == {1.0: 0.5, 2.0: 0.25}
+    assert [line["floor"] for line in duration_csv(topics(rows)) if not line["minutes"] > 0] == [0.375]
+
+
+def test_scores_of_several_seeds_are_as_wide_as_the_seeds_differ(make):
+    """Of ten streams, one seed has all right and the other none."""
+    rows = [make.row(f"ours-{s}", f"c{i}", policy="ours", seed=s, correct=s == 0) for s in (0, 1) for i in range(10)]
+    (topic,) = topics(rows)
+    assert topic.lengths[0].estimate[:3] == (0.5, 0.0, 1.0)
+
+
+def test_counts_are_of_the_leanest_budget_a_panel_a_policy_and_data_set(make):
+    def counts(policy, dataset, budget, said, **fields):
+        settings = {"dataset": dataset, **({} if budget is None else {"policy": {"budget_bytes": budget}})}
+        run = f"{policy}-{dataset}-{budget}-{fields}"
+        return make.row(run, policy=policy, kind="vsc", prediction=said, mra=0.5, settings=settings, **fields)
+
+    rows = [
+        counts("ours", "walk", None, "10", nbytes=5, seed=0),
+        counts("ours", "walk", None, "20", nbytes=5, seed=1),
+        counts("ours", "paste", None, "11", nbytes=5),
+        counts("rival", "walk", 900, "12", nbytes=900),
+        counts("rival", "walk", 100, "13", nbytes=100, t_s=30.0),
+    ]
+    assert figures.counted(rows) == [
+        ("ours", "walk", 60.0, None, 0, 10.0, 10.0),
+        ("ours", "walk", 60.0, None, 1, 10.0, 20.0),
+        ("ours", "paste", 60.0, None, 0, 10.0, 11.0),
+        ("rival", "walk", 30.0, 100, 0, 10.0, 13.0),
+    ]
+    figure = figures.counts(rows, Palette(["ours", "rival"]), figures.WIDE_IN)
+    titles = [panel.get_title(loc="left").replace("\n", " ") for panel in figure.axes]
+    assert titles == ["ours paste MRA 90.0", "ours walk MRA 50.0", "rival walk MRA 50.0"]
+
+
+def test_every_policy_has_its_panel_and_what_has_none_is_said(make, tmp_path, monkeypatch):
+    names = [f"p{i:02d}" for i in range(12)]
+    rows = [make.row(name, kind="vsc", prediction="9", mra=0.8) for name in names]
+    assert len(figures.counts(rows, Palette(names), figures.WIDE_IN).axes) == 12
+    monkeypatch.setattr(figures, "PANELS", 1)
+    build(make.write(tmp_path / "rows", rows=rows[:3]), tmp_path / "page.html")
+    assert "2 more panels had no room" in (tmp_path / "page.html").read_text()
+    with open(tmp_path / "page" / "counts.csv") as file:
+        assert [line["policy"] for line in csv.DictReader(file)] == names[:3]

@@ -4,8 +4,10 @@ import csv
 import re
 from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from ssm_sense.commands import report as command
@@ -199,6 +201,31 @@ def test_nothing_is_written_among_the_rows(run_folder):
     with pytest.raises(UserError, match="would go among the rows"):
         build(run_folder, run_folder.with_suffix(".html"))
     assert sorted(run_folder.iterdir()) == there
+
+
+@pytest.mark.parametrize("name", ["page.html", "page/scores.csv", "page/counts.png"])
+def test_a_disk_that_fills_up_leaves_the_old_file_whole(make, tmp_path, monkeypatch, name):
+    rows = [make.row(kind="vsc", prediction="9", mra=0.8)]
+    build(make.write(tmp_path / "run", rows=rows), tmp_path / "page.html")
+    before = (tmp_path / name).read_bytes()
+    owner, method = {"html": (Path, "write_text"), "csv": (csv.DictWriter, "writerow"), "png": (Figure, "savefig")}[
+        name.split(".")[1]
+    ]
+    whole = getattr(owner, method)
+
+    def full(first, second, *args, **fields):
+        file = next((one for one in (first, second) if isinstance(one, Path)), None)
+        if owner is Figure and file is None:  # of the page
+            return whole(first, second, *args, **fields)
+        if file is not None:
+            file.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(owner, method, full)
+    with pytest.raises(OSError, match="No space left"):
+        build(tmp_path / "run", tmp_path / "page.html", title="Another")
+    assert (tmp_path / name).read_bytes() == before
+    assert [path for path in tmp_path.rglob("*") if path.name.startswith(".")] == []
 
 
 def test_the_command(run_folder, tmp_path, capsys):

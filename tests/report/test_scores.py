@@ -60,6 +60,23 @@ def test_lengths_and_data_sets_are_kept_apart(make):
     assert titles == ["Recall (VSR) · 58–71 s", "Recall (VSR) · 2 min", "Recall (VSR) · 10 min"]
 
 
+def test_showings_of_one_video_are_told_apart(make):
+    """Ten minutes, shown three times, each begun a second after the end of the one before."""
+    settings = {"benchmark": "vsi-super", "minutes": 10.0, "repeat": [0, 1, 2]}
+    times = {"vsc": (600.0, 1201.0, 1802.0), "vsc-streaming": (60.0, 600.0)}
+    rows = [
+        make.row(kind=kind, mra=0.5, t_s=t_s, duration_s=1802.0, settings=settings)
+        for kind, asked in times.items()
+        for t_s in asked
+    ]
+    assert [(group.title, group.questions) for group in score_groups(rows)] == [
+        ("Count (VSC) · 10 min", 1),
+        ("Count (VSC) · 20 min", 1),
+        ("Count (VSC) · 30 min", 1),
+        ("Count while streaming (VSC) · 10 min", 2),
+    ]
+
+
 def test_benchmarks_with_videos_of_all_lengths_keep_them_together(make):
     settings = {"benchmark": "vsi-bench", "dataset": "VSI-Bench"}
     rows = [make.row(clip=f"c{s}", kind="route_planning", duration_s=s, settings=settings) for s in (40.0, 90.0, 300.0)]
