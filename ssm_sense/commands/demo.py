@@ -206,7 +206,8 @@ def _evaluate(out: Path, policy: str, seed: int, command: str) -> None:
 
 def _evaluate_benchmark(out: Path, name: str, policy: str, folder: Path, seed: int, command: str) -> None:
     """The benchmark's own tasks alone, for what is not trained by itself: NoSense, and our counts event by event."""
-    from ssm_sense.commands.evaluate import TASKS, open_policy
+    from ssm_sense.commands.evaluate import TASKS
+    from ssm_sense.commands.policies import open_policy
     from ssm_sense.evaluate import RunInfo, evaluate
 
     _step(f"Evaluating {name}, which needs no training of its own")

@@ -3,7 +3,6 @@
 import argparse
 import hashlib
 import math
-import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssm_sense.commands.policies import POLICIES, open_policy, policy_label, policy_settings
 from ssm_sense.data.decode import frame_rate
 from ssm_sense.errors import UserError
 from ssm_sense.memory.catalogue import CLASSES, NOSENSE
@@ -20,11 +20,9 @@ if TYPE_CHECKING:
     from ssm_sense.data.datasets import Clips, Part
     from ssm_sense.memory.policy import Policy
     from ssm_sense.stream import Session
-    from ssm_sense.vision.tower import VisionTower
 
 TASKS = ("vsr", "vsc", "vsc-streaming")
 LAYOUTS = ("vsi-super", "vsi-bench", "vsi-590k")
-POLICIES = ("model", "model-per-event", *NOSENSE, *CLASSES)
 SCORERS = ("robust-1", "official", "official-streaming", "official-vsi-bench")
 
 _DESCRIPTION = """\
@@ -117,70 +115,6 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
         unfinished += summary.failed + summary.stopped + left
     print(arguments.out / "rows.jsonl")
     return 1 if unfinished else 0
-
-
-def open_policy(policy: str, model: str, settings: Mapping[str, Any] | None = None, device: str = "cpu") -> "Session":
-    """The session of a model folder, of a baseline that takes only a SigLIP with both towers, or of a policy that runs
-    over a model of frame tokens, by its name in `memory.catalogue` or its class path, with settings of its own."""
-    from ssm_sense.folder import load_model
-    from ssm_sense.memory.catalogue import build, build_nosense
-    from ssm_sense.memory.per_event import PerEventMemory
-    from ssm_sense.memory.sliding_window import SlidingWindow
-    from ssm_sense.model import SsmSense
-    from ssm_sense.stream import Session
-    from ssm_sense.vision.siglip_text import SiglipTextTower
-
-    if policy in CLASSES or "." in policy:
-        loaded, vision = load_model(Path(model))
-        if not isinstance(loaded, SlidingWindow):
-            expected = "a model of frame tokens, such as configs/tiny/sliding_window.yaml trains"
-            raise UserError(f"--policy {policy}: expected {expected}, got {type(loaded).__name__}")
-        return Session(build(policy, loaded.to(device), settings), vision.to(device), weights_of(model, vision))
-    if policy in NOSENSE:
-        tower = SiglipTextTower(model).load().to(device)
-        return Session(build_nosense(policy, tower, settings), tower, tower.fingerprint)
-    if settings:
-        raise UserError(f"--policy {policy}: expected no settings, for it takes none, got {', '.join(settings)}")
-    loaded, vision = load_model(Path(model))
-    weights = weights_of(model, vision)
-    if policy == "model":
-        return Session(loaded.to(device).memory(), vision.to(device), weights)
-    if not isinstance(loaded, SsmSense):
-        raise UserError(f"--policy {policy}: expected a model with event states, got {type(loaded).__name__}")
-    return Session(PerEventMemory(loaded.to(device)), vision.to(device), weights)
-
-
-def weights_of(model: str, vision: "VisionTower") -> str:
-    """Names what decides a model folder's answers: its config, its weights, its language model's, and its tower."""
-    from ssm_sense.pretrained import digest
-
-    folder = Path(model)
-    configs = [path.read_bytes() for path in sorted(folder.glob("*.yaml"))]
-    return digest(folder, vision.fingerprint, digest(folder / "llm"), configs)
-
-
-def policy_label(memory: "Policy") -> str:
-    """What rows and figures call a policy: "ours" for the recurrent one, else its class, as in "sliding_window"."""
-    name = type(memory).__name__.removesuffix("Memory").replace("NoSense", "Nosense").replace("ReKV", "Rekv")
-    return "ours" if name == "Recurrent" else re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-
-
-def policy_settings(file: Path | None, budget_bytes: int | None) -> dict[str, Any]:
-    """What a policy's file of settings says, and the budget, which stands in place of the file's.
-
-    Raises UserError for a file that cannot be read or holds something else.
-    """
-    import yaml
-
-    settings: Any = {}
-    if file is not None:
-        try:
-            settings = yaml.safe_load(file.read_text()) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"--policy-config: {error}") from error
-        if not isinstance(settings, dict):
-            raise UserError(f"{file}: expected settings by name, got {type(settings).__name__}")
-    return settings if budget_bytes is None else {**settings, "budget_bytes": budget_bytes}
 
 
 def _run_name(arguments: argparse.Namespace, label: str, part: "Part") -> str:

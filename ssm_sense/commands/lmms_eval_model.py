@@ -5,8 +5,8 @@ from typing import Any
 
 from lmms_eval.api.model import lmms
 
-from ssm_sense.commands.evaluate import open_policy, policy_settings
 from ssm_sense.commands.lmms_eval import Watcher
+from ssm_sense.commands.policies import open_policy, policy_settings
 from ssm_sense.errors import UserError
 
 

@@ -56,7 +56,7 @@ def main(argv: list[str], open_model: "Callable[[Path], tuple[AnsweringModel, Si
     arguments = _parse(argv)
     from rich.console import Console
 
-    from ssm_sense.commands.evaluate import weights_of
+    from ssm_sense.commands.policies import weights_of
     from ssm_sense.evaluate.tune import is_paper, outcome, pick, watch_all, write
     from ssm_sense.folder import load_model
     from ssm_sense.memory.catalogue import build
@@ -156,7 +156,7 @@ def _run(
     part: _Part,
 ) -> "RunInfo":
     """What the rows of one combination on one part say of themselves."""
-    from ssm_sense.commands.evaluate import policy_label
+    from ssm_sense.commands.policies import policy_label
     from ssm_sense.evaluate import RunInfo
 
     return RunInfo.here(

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from ssm_sense.commands import tune as command
-from ssm_sense.commands.evaluate import policy_settings
+from ssm_sense.commands.policies import policy_settings
 from ssm_sense.data.datasets import open_parts
 from ssm_sense.data.features import extract
 from ssm_sense.data.world.batch import jobs, render

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ssm_sense import tiny
-from ssm_sense.commands.evaluate import open_policy
+from ssm_sense.commands.policies import open_policy
 from ssm_sense.folder import save_folder
 from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.memory.answering import AnsweringModel

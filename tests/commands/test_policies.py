@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ssm_sense.commands import evaluate as command
+from ssm_sense.commands import policies
 from ssm_sense.errors import UserError
 from ssm_sense.memory.blind import Blind
 from ssm_sense.memory.last_frames import LastFrames
@@ -27,18 +28,18 @@ def folder(language, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_policy_is_opened_by_name_or_class_path_with_its_settings(folder: str) -> None:
-    session = command.open_policy("last-frames", folder, {"frames": 6})
+    session = policies.open_policy("last-frames", folder, {"frames": 6})
     assert isinstance(session.memory, LastFrames)
     assert (session.memory.frames, session.vision) == (6, TOWER)
     path = "ssm_sense.memory.last_frames.LastFrames"
-    assert command.open_policy(path, folder).memory.frames == 4
-    assert command.policy_label(ReKV.__new__(ReKV)) == "rekv"
+    assert policies.open_policy(path, folder).memory.frames == 4
+    assert policies.policy_label(ReKV.__new__(ReKV)) == "rekv"
 
 
 def test_settings_come_from_a_file_and_the_budget_from_the_command_line(tmp_path: Path) -> None:
     def settings(*flags: str) -> dict:
         parsed = command._parse([*REQUIRED, *flags])
-        return command.policy_settings(parsed.policy_config, parsed.budget_bytes)
+        return policies.policy_settings(parsed.policy_config, parsed.budget_bytes)
 
     file = tmp_path / "mine.yaml"
     file.write_text("frames: 6\nbudget_bytes: null\n")
@@ -58,14 +59,14 @@ def test_what_is_wrong_is_named(folder: str, language, monkeypatch: pytest.Monke
         command._parse([*REQUIRED, "--policy", "oracle"])
     for policy in ("model", "model-per-event"):
         with pytest.raises(UserError, match=rf"--policy {policy}: expected no settings.*got budget_bytes"):
-            command.open_policy(policy, folder, {"budget_bytes": 9})
+            policies.open_policy(policy, folder, {"budget_bytes": 9})
     monkeypatch.setattr("ssm_sense.folder.load_model", lambda folder: (Blind(language, 32, 12), "tower"))
     with pytest.raises(UserError, match=r"expected a model of frame tokens.*got Blind"):
-        command.open_policy("last-frames", folder)
+        policies.open_policy("last-frames", folder)
 
 
 def test_a_run_says_all_settings_of_its_policy_and_its_class(folder: str) -> None:
-    memory = command.open_policy("last-frames", folder).memory
+    memory = policies.open_policy("last-frames", folder).memory
     named = {"policy_class": "ssm_sense.memory.last_frames.LastFrames"}
     for policy in ("last-frames", named["policy_class"]):
         assert command._policy_settings(policy, {}, memory) == named | {"policy": {"frames": 4, "budget_bytes": None}}
@@ -79,13 +80,13 @@ def test_a_session_is_named_by_model_language_model_and_tower(folder: str, tmp_p
     (tmp_path / "llm").mkdir()
     for file in files:
         file.write_text("before")
-    found = [command.open_policy(policy, str(tmp_path)).weights for policy in ("model", "last-frames")]
+    found = [policies.open_policy(policy, str(tmp_path)).weights for policy in ("model", "last-frames")]
     assert found[0] == found[1]
     for file in files:
         file.write_text(f"after {file.name}")
-        found.append(command.open_policy("model", str(tmp_path)).weights)
+        found.append(policies.open_policy("model", str(tmp_path)).weights)
     TOWER.fingerprint = "another"
-    found.append(command.open_policy("model", str(tmp_path)).weights)
+    found.append(policies.open_policy("model", str(tmp_path)).weights)
     TOWER.fingerprint = "nothing"
     assert len(set(found)) == 1 + 4
 
@@ -95,11 +96,11 @@ def test_nosense_takes_settings(tmp_path: Path, name: str, policy: type) -> None
     tokenizer = build_tokenizer(tmp_path / "tokenizer", ["a photo of chair"])
     save_siglip(new_siglip(tokenizer, hidden=12, layers=1, heads=2, image_size=32, patch_size=16), tmp_path / "siglip")
     siglip = str(tmp_path / "siglip")
-    session = command.open_policy(name, siglip, {"in_view": 0.2, "object_templates": ["one {object}"]})
+    session = policies.open_policy(name, siglip, {"in_view": 0.2, "object_templates": ["one {object}"]})
     assert isinstance(session.memory, policy)
     assert (session.memory.reader.in_view, session.memory.reader.object_templates) == (0.2, ["one {object}"])
     assert session.weights == session.vision.fingerprint
-    assert command.open_policy(name, siglip).memory.reader.in_view == 0.5
+    assert policies.open_policy(name, siglip).memory.reader.in_view == 0.5
     assert command._policy_settings(name, {"in_view": 0.2}, session.memory)["policy"]["in_view"] == 0.2
     for settings, said in [
         ({"in_view": 2.0}, rf"policy {name}: in_view: expected a probability"),
@@ -107,4 +108,4 @@ def test_nosense_takes_settings(tmp_path: Path, name: str, policy: type) -> None
         ({"budget_bytes": 9}, "budget_bytes"),
     ]:
         with pytest.raises(UserError, match=said):
-            command.open_policy(name, siglip, settings)
+            policies.open_policy(name, siglip, settings)
