@@ -97,9 +97,9 @@ def load_model(folder: Path) -> tuple[AnsweringModel, SiglipTower]:
         raise UserError(f"{folder}: expected a model folder with a config.yaml ({error})") from error
     if not isinstance(config, dict) or set(config) != {"model", "vision"}:
         raise UserError(f"{path}: expected the keys model and vision, got {config if config is None else list(config)}")
+    _refuse_foreign_classes(config, path)
     if not (folder / _WEIGHTS).is_file():
         raise UserError(f"{folder}: expected a {_WEIGHTS}, which comes last; this model was not written to its end")
-    _refuse_foreign_classes(config, path)
     config["vision"].setdefault("init_args", {})["path"] = str(folder / "vision")
     language = config["model"].setdefault("init_args", {}).setdefault("language", {}).setdefault("init_args", {})
     language.update(path=str(folder / "llm"), tokenizer=str(folder / "tokenizer"))
