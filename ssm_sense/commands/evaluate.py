@@ -50,7 +50,7 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
     from ssm_sense import ops
     from ssm_sense.data.hub import dataset_folder
     from ssm_sense.evaluate import Cap, RunInfo, Task, evaluate, evaluate_with_workers
-    from ssm_sense.evaluate.cost import frame_flops
+    from ssm_sense.evaluate.cost import vision_flops
     from ssm_sense.evaluate.workers import threads_each
 
     if arguments.backend is not None:
@@ -77,7 +77,7 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
     label = arguments.label or policy_label(session.memory)
     if arguments.workers > 1:
         torch.set_num_threads(threads_each(arguments.workers))  # which the rows name
-    flops = {"vision": frame_flops(session).vision}
+    flops = {"vision": vision_flops(session)}
     unfinished = 0
     for number, part in enumerate(parts):
         run = RunInfo.here(

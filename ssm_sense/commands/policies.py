@@ -9,7 +9,9 @@ from ssm_sense.errors import UserError
 from ssm_sense.memory.catalogue import CLASSES, NOSENSE
 
 if TYPE_CHECKING:
+    from ssm_sense.memory.answering import AnsweringModel
     from ssm_sense.memory.policy import Policy
+    from ssm_sense.memory.sliding_window import SlidingWindow
     from ssm_sense.stream import Session
     from ssm_sense.vision.tower import VisionTower
 
@@ -22,17 +24,14 @@ def open_policy(policy: str, model: str, settings: Mapping[str, Any] | None = No
     from ssm_sense.folder import load_model
     from ssm_sense.memory.catalogue import build, build_nosense
     from ssm_sense.memory.per_event import PerEventMemory
-    from ssm_sense.memory.sliding_window import SlidingWindow
     from ssm_sense.model import SsmSense
     from ssm_sense.stream import Session
     from ssm_sense.vision.siglip_text import SiglipTextTower
 
     if policy in CLASSES or "." in policy:
         loaded, vision = load_model(Path(model))
-        if not isinstance(loaded, SlidingWindow):
-            expected = "a model of frame tokens, such as configs/tiny/sliding_window.yaml trains"
-            raise UserError(f"--policy {policy}: expected {expected}, got {type(loaded).__name__}")
-        return Session(build(policy, loaded.to(device), settings), vision.to(device), weights_of(model, vision))
+        frame_tokens = of_frame_tokens(loaded, f"--policy {policy}")
+        return Session(build(policy, frame_tokens.to(device), settings), vision.to(device), weights_of(model, vision))
     if policy in NOSENSE:
         tower = SiglipTextTower(model).load().to(device)
         return Session(build_nosense(policy, tower, settings), tower, tower.fingerprint)
@@ -45,6 +44,16 @@ def open_policy(policy: str, model: str, settings: Mapping[str, Any] | None = No
     if not isinstance(loaded, SsmSense):
         raise UserError(f"--policy {policy}: expected a model with event states, got {type(loaded).__name__}")
     return Session(PerEventMemory(loaded.to(device)), vision.to(device), weights)
+
+
+def of_frame_tokens(model: "AnsweringModel", where: str) -> "SlidingWindow":
+    """The model, which rivals run over. Raises UserError, which begins with ``where``, for another kind."""
+    from ssm_sense.memory.sliding_window import SlidingWindow
+
+    if isinstance(model, SlidingWindow):
+        return model
+    expected = "a model of frame tokens, such as configs/tiny/sliding_window.yaml trains"
+    raise UserError(f"{where}: expected {expected}, got {type(model).__name__}")
 
 
 def weights_of(model: str, vision: "VisionTower") -> str:

@@ -56,18 +56,15 @@ def main(argv: list[str], open_model: "Callable[[Path], tuple[AnsweringModel, Si
     arguments = _parse(argv)
     from rich.console import Console
 
-    from ssm_sense.commands.policies import weights_of
+    from ssm_sense.commands.policies import of_frame_tokens, weights_of
     from ssm_sense.evaluate.tune import is_paper, outcome, pick, watch_all, write
     from ssm_sense.folder import load_model
     from ssm_sense.memory.catalogue import build
-    from ssm_sense.memory.sliding_window import SlidingWindow
     from ssm_sense.stream import Session
 
     grid = _grid(arguments)
-    model, vision = (open_model or load_model)(arguments.model)
-    if not isinstance(model, SlidingWindow):
-        expected = "a model of frame tokens, such as configs/tiny/sliding_window.yaml trains"
-        raise UserError(f"{arguments.model}: expected {expected}, got {type(model).__name__}")
+    loaded, vision = (open_model or load_model)(arguments.model)
+    model = of_frame_tokens(loaded, str(arguments.model))
     try:
         model, vision = model.to(arguments.device), vision.to(arguments.device)
     except (RuntimeError, AssertionError) as error:

@@ -83,7 +83,7 @@ def scenes_of(folder: Path) -> set[tuple[str, str]]:
 
 def _tables(folder: Path) -> list[Path]:
     """The tables of a folder, one at least. Raises UserError where there are none."""
-    super_ = [folder / f"test_{minutes:g}mins.parquet" for minutes in vsi_super.lengths(folder)]
+    super_ = [vsi_super.table_of(folder, minutes) for minutes in vsi_super.lengths(folder)]
     found = [*super_, *vsi_bench.tables(folder), *([folder / TABLE] if (folder / TABLE).is_file() else [])]
     if not found:
         raise UserError(f"{folder}: expected the tables of VSI-SUPER, VSI-590K or VSI-Bench, found none")

@@ -93,7 +93,7 @@ def _asked(folder: Path, task: str, minutes: float | None, layout: str) -> list[
     lengths = vsi_super.lengths(folder)
     if minutes not in lengths:
         raise UserError(f"--minutes: expected one of {', '.join(f'{m:g}' for m in lengths)}, got {minutes}")
-    rows = read_table(folder / f"test_{minutes:g}mins.parquet")
+    rows = read_table(vsi_super.table_of(folder, minutes))
     # lmms-eval numbers the rows of a task's split alone.
     return [_keys(row) for row in rows if _is_streaming(row) == ("streaming" in task)]
 

@@ -2,10 +2,9 @@
 
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,31 +20,20 @@ GREY = np.full((64, 64, 3), 128, dtype=np.uint8)
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
-class FrameFlops(NamedTuple):
-    """Floating-point operations of one frame, two a multiply-add, in the vision tower and in the memory.
+def counted(work: Callable[[], object]) -> int:
+    """Floating-point operations of some work, two a multiply-add, as `torch.utils.flop_counter` counts them.
 
-    Counted are matrix products, convolutions and attention, as `torch.utils.flop_counter` counts them. Elementwise work
-    is not, the recurrence's own among it: about 7·E·N a token and layer, beside more than 6·D·E of its projections.
+    Counted are matrix products, convolutions and attention. Elementwise work is not, the recurrence's own among it:
+    about 7·E·N a token and layer, beside more than 6·D·E of its projections.
     """
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return int(counter.get_total_flops())
 
-    vision: int
-    memory: int
 
-
-def frame_flops(session: Session) -> FrameFlops:
-    """Count a grey stream's second frame; the session is reset before and after.
-
-    A memory whose cost grows with the stream costs more later on.
-    """
-    frames = torch.from_numpy(GREY)[None]
-    session.reset()
-    session.feed(frames, [0.0])
-    with FlopCounterMode(display=False) as vision:
-        latents = session.vision.encode(frames)
-    with FlopCounterMode(display=False) as memory:
-        session.observe(latents, [1.0])
-    session.reset()
-    return FrameFlops(vision.get_total_flops(), memory.get_total_flops())
+def vision_flops(session: Session) -> int:
+    """Of one grey frame in the vision tower; the session does not see it."""
+    return counted(lambda: session.vision.encode(torch.from_numpy(GREY)[None]))
 
 
 def forget_peak() -> None:

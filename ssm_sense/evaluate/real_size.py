@@ -13,7 +13,6 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     AutoModelForCausalLM,
     DynamicCache,
@@ -22,6 +21,7 @@ from transformers import (
     SiglipVisionConfig,
 )
 
+from ssm_sense.evaluate.cost import counted
 from ssm_sense.evaluate.random_weights import RandomLanguage, RandomTower, image_side
 from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.memory.cambrian_s import CambrianS
@@ -183,15 +183,15 @@ def flops(rig: Rig, sizes: dict[str, Qwen2Config]) -> Iterator[Flops]:
 
     Matrix products, convolutions and attention, as `torch.utils.flop_counter` counts them.
     """
-    vision = _counted(partial(rig.vision.encode, rig.picture))
+    vision = counted(partial(rig.vision.encode, rig.picture))
     memory = RecurrentMemory(rig.ours)
     memory.observe(rig.latents, None, 0.0)
-    ours = _counted(partial(memory.observe, rig.latents, None, 1.0))
+    ours = counted(partial(memory.observe, rig.latents, None, 1.0))
     for size, config in sizes.items():
         with torch.device("meta"):
             lm = AutoModelForCausalLM.from_config(config)
             embeds = torch.empty(1, GRID**2, config.hidden_size, dtype=lm.dtype)
-        prefill = _counted(partial(_prefill, lm, embeds))
+        prefill = counted(partial(_prefill, lm, embeds))
         yield Flops(size, vision, ours, prefill)
 
 
@@ -199,12 +199,6 @@ def _prefill(lm: torch.nn.Module, embeds: Tensor) -> None:
     """Through all layers; the vocabulary is left out, for of a frame no word is wanted."""
     with torch.no_grad():
         lm.get_submodule("model")(inputs_embeds=embeds, past_key_values=DynamicCache(), use_cache=True)
-
-
-def _counted(work: Callable[[], object]) -> int:
-    with FlopCounterMode(display=False) as counter:
-        work()
-    return int(counter.get_total_flops())
 
 
 def clock(device: torch.device) -> Callable[[], float]:

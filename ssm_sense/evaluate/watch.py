@@ -15,11 +15,10 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from ssm_sense.data.clip import Clip, Frame, Question
 from ssm_sense.evaluate.cap import Cap, CapReachedError
-from ssm_sense.evaluate.cost import GREY, first_pass, forget_peak, peak_bytes, peak_cuda_bytes
+from ssm_sense.evaluate.cost import GREY, counted, first_pass, forget_peak, peak_bytes, peak_cuda_bytes
 from ssm_sense.evaluate.folder import ClipLines, RunFolder
 from ssm_sense.evaluate.held import bytes_by_place
 from ssm_sense.evaluate.run import RunInfo
@@ -178,9 +177,8 @@ class _Watcher:
             return
         pictures = self.latest.dtype == torch.uint8
         latents = self.session.vision.encode(self.latest) if pictures else self.latest
-        with FlopCounterMode(display=False) as counter:
-            show(self.session, latents, [self.seen_s + 1 / self.clip.fps])
-        self.lines.count(counter.get_total_flops())
+        next_s = self.seen_s + 1 / self.clip.fps
+        self.lines.count(counted(lambda: show(self.session, latents, [next_s])))
 
     def give_up(self, error: str, scored: bool = True) -> None:
         """A row without an answer for every question that was not reached, or for the clip if it has none; scored as

@@ -91,13 +91,17 @@ def stream_mean(
 def by_stream_and_seed(
     values: Sequence[float] | np.ndarray, streams: Sequence[Hashable], seeds: Sequence[Hashable] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The sum of the values, and how many there are, of each stream and seed: two of (streams, seeds)."""
+    """The sum of the values, and how many there are, of each stream and seed: (streams, seeds, …) and (streams, seeds).
+
+    values: (items, …).
+    """
     places = []
     for names in (streams, [0] * len(streams) if seeds is None else seeds):
         place = {name: i for i, name in enumerate(dict.fromkeys(names))}
         places.append([place[name] for name in names])
-    sums, counts = np.zeros((2, *(1 + max(of) for of in places)))
-    np.add.at(sums, tuple(places), np.asarray(values, dtype=float))
+    values, shape = np.asarray(values, dtype=float), tuple(1 + max(of) for of in places)
+    sums, counts = np.zeros((*shape, *values.shape[1:])), np.zeros(shape)
+    np.add.at(sums, tuple(places), values)
     np.add.at(counts, tuple(places), 1.0)
     return sums, counts
 

@@ -7,7 +7,14 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 
 from ssm_sense.metrics.compare import Difference, Equivalence, swap_test, two_one_sided
-from ssm_sense.metrics.interval import FEWEST_STREAMS, Estimate, percentiles, resampled_mean, stream_weights
+from ssm_sense.metrics.interval import (
+    FEWEST_STREAMS,
+    Estimate,
+    by_stream_and_seed,
+    percentiles,
+    resampled_mean,
+    stream_weights,
+)
 
 DIRECTIONS = tuple(f"object_rel_direction_{level}" for level in ("easy", "medium", "hard"))
 TASKS = (
@@ -97,20 +104,18 @@ def _sampled(
     asked = [one for one in asked if one[0] in (*TASKS, *DIRECTIONS)]
     if not asked:
         raise ValueError("expected questions of VSI-Bench's types, got none")
-    overall = bench_scores((kind, credit) for kind, credit, _, _ in asked)["overall"]
-    place = {stream: i for i, stream in enumerate(dict.fromkeys(stream for _, _, stream, _ in asked))}
-    column = {seed: i for i, seed in enumerate(dict.fromkeys(seed for *_, seed in asked))}
-    types = sorted({kind for kind, *_ in asked})
-    sums, counts = np.zeros((2, len(place), len(column), len(types)))
-    for kind, credit, stream, seed in asked:
-        sums[place[stream], column[seed], types.index(kind)] += credit
-        counts[place[stream], column[seed], types.index(kind)] += 1
-    means = resampled_mean(sums, counts, stream_weights(len(place)))
+    kinds, credits, streams, seeds = zip(*asked, strict=True)
+    overall = bench_scores(zip(kinds, credits, strict=True))["overall"]
+    types = sorted(set(kinds))
+    of_type = np.array([[kind == one for one in types] for kind in kinds], dtype=float)
+    counts, _ = by_stream_and_seed(of_type, streams, seeds)
+    sums, _ = by_stream_and_seed(of_type * np.array(credits)[:, None], streams, seeds)
+    means = resampled_mean(sums, counts, stream_weights(len(sums)))
     levels = [i for i, kind in enumerate(types) if kind in DIRECTIONS]
     tasks = [means[:, i] for i, kind in enumerate(types) if kind not in DIRECTIONS]
     if levels:
         tasks.append(_mean_of_known(means[:, levels]))
-    return overall, _mean_of_known(np.stack(tasks, axis=1)), len(asked), len(place)
+    return overall, _mean_of_known(np.stack(tasks, axis=1)), len(asked), len(sums)
 
 
 def _mean_of_known(values: np.ndarray) -> np.ndarray:

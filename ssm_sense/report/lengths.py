@@ -115,22 +115,18 @@ def _change(
     both, else those of each length by themselves; seeds are drawn once for both."""
     rows = [*short, *long]
     streams, seeds = [row["clip"] for row in rows], [row.get("seed") for row in rows]
-
-    def table(of: Callable[[Line], float], inside: range) -> np.ndarray:
-        values = [of(row) if i in inside else 0.0 for i, row in enumerate(rows)]
-        return by_stream_and_seed(values, streams, seeds)[0]
-
-    sides = [range(len(short)), range(len(short), len(rows))]
-    tables = [(table(earned, side), table(possible, side)) for side in sides]
+    side = np.repeat(np.eye(2), (len(short), len(long)), axis=0)
+    sums, _ = by_stream_and_seed(side * np.array([[earned(row)] for row in rows]), streams, seeds)
+    wholes, _ = by_stream_and_seed(side * np.array([[possible(row)] for row in rows]), streams, seeds)
     sizes = [len({row["clip"] for row in of}) for of in (short, long)]
     n_streams, fewest = len(set(streams)), min(sizes)
     if n_streams < sum(sizes):
         weights = stream_weights(n_streams)
     else:
         weights = np.concatenate([stream_weights(n, seed=i) for i, n in enumerate(sizes)], axis=1)
-    before, after = (sums.sum() / counts.sum() for sums, counts in tables)
-    sampled = [resampled_mean(sums, counts, weights) for sums, counts in tables]
-    samples = sampled[1] - sampled[0]
+    before, after = sums.sum((0, 1)) / wholes.sum((0, 1))
+    sampled = resampled_mean(sums, wholes, weights)
+    samples = sampled[:, 1] - sampled[:, 0]
     low, high = (math.nan, math.nan) if fewest < FEWEST_STREAMS else percentiles(samples, fewest)
     return Change(float(after - before), low, high, two_one_sided(samples, fewest, margin))
 

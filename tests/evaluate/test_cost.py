@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ssm_sense.evaluate.cost import first_pass, forget_peak, frame_flops, peak_bytes
+from ssm_sense.evaluate.cost import GREY, counted, first_pass, forget_peak, peak_bytes, vision_flops
 from ssm_sense.memory.blind import Blind
 from ssm_sense.memory.policy import Answer, Observation
 from ssm_sense.stream import Session
@@ -46,19 +46,24 @@ class Squaring:
 
 def test_two_operations_a_multiply_add_of_the_second_frame():
     session = Session(Squaring(), Projecting())
-    assert frame_flops(session) == (2 * 3 * 5, 2 * 2 * 5 * 5)
+    session.reset()
+    assert vision_flops(session) == 2 * 3 * 5
     assert (session.memory.seen, session.frames) == (0, 0)
+    latents = session.vision.encode(torch.from_numpy(GREY)[None])
+    session.observe(latents, [0.0])
+    assert counted(lambda: session.observe(latents, [1.0])) == 2 * 2 * 5 * 5
 
 
 def test_the_models_own_frame(model):
     vision = Projecting()
     vision.encode = lambda frames: torch.zeros(len(frames), 4, 12) + frames[:, :1, :1, 0]
     session = Session(model.memory(), vision)
-    flops = frame_flops(session)
-    assert flops.vision == 0
-    # Four places pass at least through the linear map from 12 to 16 and the predictor's from 16 and to 12.
-    assert flops.memory > 2 * 4 * (12 * 16 + 16 * 16 + 16 * 12)
+    assert vision_flops(session) == 0
     assert session.frames == 0
+    latents = session.vision.encode(torch.from_numpy(GREY)[None])
+    session.observe(latents, [0.0])
+    # Four places pass at least through the linear map from 12 to 16 and the predictor's from 16 and to 12.
+    assert counted(lambda: session.observe(latents, [1.0])) > 2 * 4 * (12 * 16 + 16 * 16 + 16 * 12)
 
 
 def test_the_peak_is_that_of_the_moment_and_can_be_forgotten():
