@@ -26,15 +26,16 @@ def main(argv: list[str]) -> int:
     from ssm_sense.evaluate.latent import recall_by_length, recall_by_load, write_rows
 
     try:
+        world = module.world if arguments.decoys is None else module.world.with_decoys(arguments.decoys)
         if arguments.test == "load":
             shape = (arguments.loads, arguments.events, arguments.streams, arguments.seed)
-            rows = recall_by_load(module.model, module.world, *shape)
+            rows = recall_by_load(module.model, world, *shape)
         else:
             shape = (arguments.minutes, arguments.facts, arguments.streams, arguments.seed)
             rows = [
                 {"kind": kind, **row}
                 for kind in arguments.kinds
-                for row in recall_by_length(module.model, module.world, *shape, strange=kind == "strange")
+                for row in recall_by_length(module.model, world, *shape, strange=kind == "strange")
             ]
     except ValueError as error:
         raise UserError(str(error)) from error
@@ -69,6 +70,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         test.add_argument("--model", type=Path, required=True, metavar="DIR", help="what `latent fit --folder` wrote")
         test.add_argument("--out", type=Path, required=True, metavar="FILE", help="the rows, as JSON")
         test.add_argument("--streams", type=int, default=64, metavar="N", help="5 or more; default: %(default)s")
+        test.add_argument(
+            "--decoys", type=float, metavar="SHARE", help="of events that hold one; default: as the model was trained"
+        )
         test.add_argument("--seed", type=int, default=2_000_000, help="of the test streams; default: %(default)s")
     arguments = parser.parse_args(argv)
     # Half of the facts are early ones and half late ones; intervals are over streams, and below five there is none.

@@ -1,13 +1,17 @@
 """A bounded bank of events: the hybrid alternative to the recurrent episode, behind the same interface."""
 
-from typing import cast
+from typing import Literal, cast, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssm_sense.nn.event_pool import EventPool
+from ssm_sense.nn.peak_pool import NOTHING, peak_so_far
 from ssm_sense.state import State
+
+Judged = Literal["beginning", "peak", "age"]
+"""By what an event is judged when one has to go."""
 
 
 class AgeEmbedding(nn.Module):
@@ -36,9 +40,8 @@ class EventBank(nn.Module):
 
     An event is written at the boundary that ends it, as its last frame left it, pooled over space to P tokens, and
     never again unless it is merged. Between boundaries the bank is held to the bit. When it is full, a new event
-    costs an old one its place: the one whose own beginning surprised least, or, with ``merge``, the boundary that
-    surprised least is undone, and the two events beside it become one, averaged by how many events each already
-    stands for.
+    costs an old one its place: the one that surprised least. With ``merge`` that one joins the one before it instead,
+    averaged by how many events each already stands for.
 
     An event takes 4·P·D bytes and a few: 32 of them are as many as `Episode` has with one layer, E = 2·D and N = 16.
 
@@ -48,7 +51,8 @@ class EventBank(nn.Module):
         events: K.
         heads: of the attention that reads, a divisor of D.
         merge: merge neighbours rather than drop an event.
-        by_surprise: False takes all events for alike, and the oldest goes (or is merged) first.
+        judged: by "beginning" an event has surprised as much as its first frame did, by "peak" as much as any frame;
+            by "age" all are alike, and the oldest goes (or is merged) first.
     """
 
     def __init__(
@@ -58,7 +62,7 @@ class EventBank(nn.Module):
         events: int = 32,
         heads: int = 4,
         merge: bool = False,
-        by_surprise: bool = True,
+        judged: Judged = "beginning",
     ) -> None:
         super().__init__()
         if events < 1 or tokens < 1 or width % heads:
@@ -66,8 +70,10 @@ class EventBank(nn.Module):
                 "expected events and tokens of 1 or more and heads that divide the width, got "
                 f"{events}, {tokens} and {heads} for {width}"
             )
+        if judged not in get_args(Judged):
+            raise ValueError(f"judged: expected one of {', '.join(get_args(Judged))}, got {judged!r}")
         self.width, self.tokens, self.events, self.heads = width, tokens, events, heads
-        self.merge, self.by_surprise = merge, by_surprise
+        self.merge, self.judged = merge, judged
         self.pool = EventPool(width, tokens)
         self.age = AgeEmbedding(width)
         self.slot = nn.Parameter(torch.randn(tokens, width) * width**-0.5)
@@ -81,8 +87,9 @@ class EventBank(nn.Module):
         """An empty bank for B streams, oldest event first and empty places before it.
 
         ``entries`` (B, K, P, D); ``age`` (B, K) in events; ``stands_for`` (B, K) events, 0 where empty; ``began``
-        (B, K), the surprise with which each began. Of the event in progress ``pool`` (`EventPool`) and ``beginning``
-        (B,), 1 for a stream's first event as for its first frame.
+        (B, K), how much each surprised. Of the event in progress ``pool`` (`EventPool`) and ``level`` (B,), how much it
+        has so far: 1 for a stream's first event as for its first frame, but judged by peaks, in which that frame
+        tells nothing, 0.
         """
         blank = self.nothing.new_zeros
         return State.join(
@@ -90,7 +97,7 @@ class EventBank(nn.Module):
                 "pool": self.pool.initial_state(streams),
                 "entries": blank(streams, self.events, self.tokens, self.width),
                 **{name: blank(streams, self.events) for name in ("age", "stands_for", "began")},
-                "beginning": blank(streams) + 1,
+                "level": blank(streams) + (self.judged != "peak"),
             }
         )
 
@@ -102,15 +109,21 @@ class EventBank(nn.Module):
         """
         pooled, pool = self.pool(u_BTSD, boundary_BT, state.sub("pool"))
         ended = torch.cat([state["pool.last"].unsqueeze(1), pooled[:, :-1]], dim=1)
-        level_BT = pooled.new_ones(boundary_BT.shape)
-        if self.by_surprise and surprise_BT is not None:
-            level_BT = surprise_BT.to(pooled.dtype)
+        level_BT = self._levels(surprise_BT, boundary_BT, state["level"])
+        before_BT = torch.cat([state["level"].unsqueeze(1), level_BT[:, :-1]], dim=1)
         for t in boundary_BT.any(0).nonzero().squeeze(1).tolist():
-            here = boundary_BT[:, t]
-            after = self._written(ended[:, t], state)
-            after = after.replace(beginning=level_BT[:, t])
-            state = State({name: _where(here, after[name], tensor) for name, tensor in state.items()})
-        return state.replace(**{f"pool.{name}": tensor for name, tensor in pool.items()})
+            after = self._written(ended[:, t], state.replace(level=before_BT[:, t]))
+            state = State({name: _where(boundary_BT[:, t], after[name], tensor) for name, tensor in state.items()})
+        return state.replace(level=level_BT[:, -1], **{f"pool.{name}": tensor for name, tensor in pool.items()})
+
+    def _levels(self, surprise_BT: Tensor | None, boundary_BT: Tensor, level_B: Tensor) -> Tensor:
+        """How much the event in progress has surprised up to each frame, (B, T)."""
+        heard_BT = level_B.new_ones(boundary_BT.shape)
+        if self.judged != "age" and surprise_BT is not None:
+            heard_BT = surprise_BT.to(level_B.dtype)
+        if self.judged == "beginning":
+            heard_BT = heard_BT.where(boundary_BT, NOTHING)
+        return peak_so_far(heard_BT.unsqueeze(-1), boundary_BT, level_B.unsqueeze(-1)).squeeze(-1)
 
     def flush(self, state: State) -> State:
         """A copy of the state into which the event in progress is written as if it ended now."""
@@ -119,7 +132,7 @@ class EventBank(nn.Module):
     def alone(self, state: State) -> State:
         """A copy that remembers no event but the one in progress."""
         blank = self.initial_state(state["pool.last"].shape[0])
-        kept = {name: tensor for name, tensor in state.items() if name == "beginning" or name.startswith("pool.")}
+        kept = {name: tensor for name, tensor in state.items() if name == "level" or name.startswith("pool.")}
         return blank.replace(**kept)
 
     def read(self, state: State, probes_RD: Tensor) -> Tensor:
@@ -145,11 +158,11 @@ class EventBank(nn.Module):
             "entries": torch.cat([state["entries"], event_BPD.unsqueeze(1)], dim=1),
             "age": torch.cat([state["age"] + 1, 0 * one], dim=1),
             "stands_for": torch.cat([state["stands_for"], one], dim=1),
-            "began": torch.cat([state["began"], state["beginning"].unsqueeze(1)], dim=1),
+            "began": torch.cat([state["began"], state["level"].unsqueeze(1)], dim=1),
         }
         full = state["stands_for"][:, 0] > 0
         if self.merge:
-            # The event that begins with the least surprise joins the one before it, which keeps its own beginning.
+            # The event that surprised least joins the one before it, which keeps its own beginning.
             joins = longer["began"][:, 1:].argmin(1) + 1
             longer = _merged(longer, joins - 1, full)
             gone = torch.where(full, joins, 0)

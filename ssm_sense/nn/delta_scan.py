@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssm_sense.nn.deltanet import DeltaEpisode, GatedDelta
+from ssm_sense.nn.event_gate import EventGate
 from ssm_sense.state import State
 
 CHUNK = 128
@@ -57,6 +58,7 @@ class ScannedDeltaEpisode(DeltaEpisode):
         width, tokens, layers, heads, head_width: as for `DeltaEpisode`.
         aligned: see above.
         slowest, fastest: as for `GatedDelta`.
+        gate: as for `DeltaEpisode`.
     """
 
     def __init__(
@@ -69,8 +71,9 @@ class ScannedDeltaEpisode(DeltaEpisode):
         aligned: bool = True,
         slowest: float = 1e-3,
         fastest: float = 1e-1,
+        gate: EventGate | None = None,
     ) -> None:
-        super().__init__(width, tokens, layers, heads, head_width)
+        super().__init__(width, tokens, layers, heads, head_width, gate)
         inner = heads * head_width
         forgets = torch.linspace(math.log(slowest), math.log(fastest), heads).exp()
         for layer in cast(list[GatedDelta], self.layers):
@@ -83,8 +86,8 @@ class ScannedDeltaEpisode(DeltaEpisode):
         """Advance over T frames, as `DeltaEpisode` does."""
         pooled, pool = self.pool(u_BTSD, boundary_BT, state.sub("pool"))
         x = torch.cat([state["pool.last"].unsqueeze(1), pooled[:, :-1]], dim=1).transpose(1, 2)
-        gate = boundary_BT.to(torch.float32)[:, None, :, None]
-        after: dict[str, Tensor] = {}
+        write_BT, after = self._written(surprise_BT, boundary_BT, state)
+        gate = write_BT[:, None, :, None]
         for i, layer in enumerate(cast(list[GatedDelta], self.layers)):
             x, after[f"{i}.memory"] = _scanned(layer, x, state[f"{i}.memory"], gate)
         return State.join({"pool": pool, **after})

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssm_sense.nn.event_gate import EventGate
 from ssm_sense.nn.event_pool import EventPool
 from ssm_sense.state import State
 
@@ -97,9 +98,18 @@ class DeltaEpisode(nn.Module):
         tokens: P of an event.
         layers: number of `GatedDelta` layers.
         heads, head_width: H and K.
+        gate: how much of an event is written; None writes every event alike.
     """
 
-    def __init__(self, width: int, tokens: int = 4, layers: int = 2, heads: int = 4, head_width: int = 32) -> None:
+    def __init__(
+        self,
+        width: int,
+        tokens: int = 4,
+        layers: int = 2,
+        heads: int = 4,
+        head_width: int = 32,
+        gate: EventGate | None = None,
+    ) -> None:
         super().__init__()
         if min(tokens, layers, heads, head_width) < 1:
             raise ValueError(
@@ -107,37 +117,54 @@ class DeltaEpisode(nn.Module):
                 f"{tokens}, {layers}, {heads} and {head_width}"
             )
         self.width, self.tokens, self.heads, self.head_width = width, tokens, heads, head_width
+        self.gate = gate
         self.pool = EventPool(width, tokens)
         self.layers = nn.ModuleList(GatedDelta(width, heads, head_width) for _ in range(layers))
         self.norm = nn.RMSNorm(width)
 
     def initial_state(self, streams: int) -> State:
-        """``pool``, the event in progress (`EventPool`), and ``i.memory`` (B, P, H, K, K) per layer."""
+        """``pool``, the event in progress (`EventPool`), and ``i.memory`` (B, P, H, K, K) per layer.
+
+        With a gate also ``level`` (B,), how much the event in progress has surprised.
+        """
         shape = (streams, self.tokens, self.heads, self.head_width, self.head_width)
         blank = self.norm.weight.new_zeros(shape, dtype=torch.float32)
         parts: dict[str, State | Tensor] = {f"{i}.memory": blank for i in range(len(self.layers))}
+        if self.gate is not None:
+            parts["level"] = self.norm.weight.new_zeros(streams, dtype=torch.float32)
         return State.join({"pool": self.pool.initial_state(streams), **parts})
 
     def forward(self, u_BTSD: Tensor, boundary_BT: Tensor, state: State, surprise_BT: Tensor | None = None) -> State:
         """Advance over T frames: write the event before each boundary, hold the matrices everywhere else.
 
-        surprise_BT: of the frames; the rule needs none, for it writes every event alike.
+        surprise_BT: of the frames; without a gate the rule needs none. Raises ValueError where a gate has none.
         """
         pooled, pool = self.pool(u_BTSD, boundary_BT, state.sub("pool"))
         ended = torch.cat([state["pool.last"].unsqueeze(1), pooled[:, :-1]], dim=1)
+        write_BT, level = self._written(surprise_BT, boundary_BT, state)
         for t in boundary_BT.any(0).nonzero().squeeze(1).tolist():
-            state = self._write(ended[:, t], boundary_BT[:, t], state)
-        return state.replace(**{f"pool.{name}": tensor for name, tensor in pool.items()})
+            state = self._write(ended[:, t], write_BT[:, t], state)
+        return state.replace(**level, **{f"pool.{name}": tensor for name, tensor in pool.items()})
+
+    def _written(
+        self, surprise_BT: Tensor | None, boundary_BT: Tensor, state: State
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """How much of the event before each frame is written, (B, T), and what of the state that leaves."""
+        if self.gate is None:
+            return boundary_BT.to(torch.float32), {}
+        write_BT, level_B = self.gate(surprise_BT, boundary_BT, state["level"])
+        return write_BT, {"level": level_B}
 
     def flush(self, state: State) -> State:
         """A copy of the state into which the event in progress is written as if it ended now."""
         last = state["pool.last"]
-        return self._write(last, last.new_ones(last.shape[0]), state)
+        write_B = last.new_ones(last.shape[0]) if self.gate is None else self.gate.at(state["level"])
+        return self._write(last, write_B, state)
 
     def alone(self, state: State) -> State:
         """A copy that remembers no event but the one in progress."""
         blank = self.initial_state(state["pool.last"].shape[0])
-        return blank.replace(**{name: tensor for name, tensor in state.items() if name.startswith("pool.")})
+        return blank.replace(**{name: tensor for name, tensor in state.items() if name.startswith(("pool.", "level"))})
 
     def read(self, state: State, probes_RD: Tensor) -> Tensor:
         """What R learned probes read from the state, each by one step with gate 0: (B, R, P, D).
@@ -150,8 +177,8 @@ class DeltaEpisode(nn.Module):
             y, _ = layer(y, state[f"{i}.memory"].unsqueeze(1))
         return cast(Tensor, self.norm(y))
 
-    def _write(self, event_BPD: Tensor, here_B: Tensor, state: State) -> State:
-        gate = here_B.to(torch.float32).unsqueeze(1).expand(-1, self.tokens)
+    def _write(self, event_BPD: Tensor, write_B: Tensor, state: State) -> State:
+        gate = write_B.to(torch.float32).unsqueeze(1).expand(-1, self.tokens)
         x = event_BPD
         after: dict[str, Tensor] = {}
         for i, layer in enumerate(self.layers):

@@ -5,6 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from ssm_sense.nn.event_gate import EventGate
 from ssm_sense.nn.event_pool import Pooling, pool_of
 from ssm_sense.nn.mamba import Mamba
 from ssm_sense.nn.temporal import READ_GAIN
@@ -47,21 +48,33 @@ class Episode(nn.Module):
         layers: number of blocks.
         state_size: N.
         pool: of what an event showed, its "peak" or the "attention" of learned queries to it.
+        gate: how much of an event is written; None writes every event alike.
     """
 
     def __init__(
-        self, width: int, tokens: int = 4, layers: int = 2, state_size: int = 16, pool: Pooling = "attention"
+        self,
+        width: int,
+        tokens: int = 4,
+        layers: int = 2,
+        state_size: int = 16,
+        pool: Pooling = "attention",
+        gate: EventGate | None = None,
     ) -> None:
         super().__init__()
-        self.width, self.tokens = width, tokens
+        self.width, self.tokens, self.gate = width, tokens, gate
         self.pool = pool_of(pool, width, tokens)
         self.blocks = nn.ModuleList(EpisodeBlock(width, state_size) for _ in range(layers))
         self.norm = nn.RMSNorm(width)
         self.gain = nn.Parameter(torch.tensor(READ_GAIN))
 
     def initial_state(self, streams: int) -> State:
-        """``pool``, the event in progress (`EventPool`), and ``i.ssm`` (B, P, E, N) per block."""
+        """``pool``, the event in progress (`EventPool`), and ``i.ssm`` (B, P, E, N) per block.
+
+        With a gate also ``level`` (B,), how much the event in progress has surprised.
+        """
         parts: dict[str, State | Tensor] = {"pool": self.pool.initial_state(streams)}
+        if self.gate is not None:
+            parts["level"] = self.norm.weight.new_zeros(streams, dtype=torch.float32)
         for i, block in enumerate(cast(list[EpisodeBlock], self.blocks)):
             flat = block.mix.initial_state(streams * self.tokens)["ssm"]
             parts[f"{i}.ssm"] = flat.unflatten(0, (streams, self.tokens))
@@ -70,23 +83,27 @@ class Episode(nn.Module):
     def forward(self, u_BTSD: Tensor, boundary_BT: Tensor, state: State, surprise_BT: Tensor | None = None) -> State:
         """Advance over T frames: write the event before each boundary, hold the recurrence everywhere else.
 
-        surprise_BT: of the frames; the recurrence needs none, for it writes every event alike.
+        surprise_BT: of the frames; without a gate the recurrence needs none. Raises ValueError where a gate has none.
         """
         pooled, pool = self.pool(u_BTSD, boundary_BT, state.sub("pool"))
         ended = torch.cat([state["pool.last"].unsqueeze(1), pooled[:, :-1]], dim=1)
-        _, after = self._mix(ended, boundary_BT.to(pooled.dtype), state)
-        return State.join({"pool": pool, **after})
+        write_BT, level = boundary_BT, {}
+        if self.gate is not None:
+            write_BT, level["level"] = self.gate(surprise_BT, boundary_BT, state["level"])
+        _, after = self._mix(ended, write_BT.to(pooled.dtype), state)
+        return State.join({"pool": pool, **level, **after})
 
     def flush(self, state: State) -> State:
         """A copy of the state into which the event in progress is written as if it ended now."""
         last = state["pool.last"]
-        _, after = self._mix(last.unsqueeze(1), last.new_ones(last.shape[0], 1), state)
-        return State.join({"pool": state.sub("pool"), **after})
+        write_B = last.new_ones(last.shape[0]) if self.gate is None else self.gate.at(state["level"])
+        _, after = self._mix(last.unsqueeze(1), write_B.to(last.dtype).unsqueeze(1), state)
+        return state.replace(**after)
 
     def alone(self, state: State) -> State:
         """A copy that remembers no event but the one in progress."""
         blank = self.initial_state(state["pool.last"].shape[0])
-        return blank.replace(**{f"pool.{name}": tensor for name, tensor in state.sub("pool").items()})
+        return blank.replace(**{name: tensor for name, tensor in state.items() if name.startswith(("pool.", "level"))})
 
     def read(self, state: State, probes_RD: Tensor) -> Tensor:
         """What R learned probes read from the state, each by one step with gate 0: (B, R, P, D).

@@ -1,12 +1,14 @@
 """A memory between a frame encoder and a linear reader: what it can hold, without vision tower and language model."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssm_sense.nn.bank import EventBank
 from ssm_sense.nn.deltanet import DeltaEpisode
 from ssm_sense.nn.episode import Episode
 from ssm_sense.nn.frame_bank import FrameBank
+from ssm_sense.nn.lfp import surprise
 from ssm_sense.state import State
 
 
@@ -28,6 +30,15 @@ class FrameEncoder(nn.Module):
         """(..., V), of length about 1, to (..., D)."""
         x = x * x.shape[-1] ** 0.5
         return self.straight(x) + self.bent(x)
+
+
+def surprise_within(frames_BEFV: Tensor) -> Tensor:
+    """(B, E): the most that a frame of an event surprised who expected it to be like the one before it in that event.
+
+    What an event's first frame surprises by is left out: that it begins is given. An event of one frame has 0.
+    """
+    wrong = surprise(frames_BEFV[:, :, :-1], frames_BEFV[:, :, 1:])
+    return F.pad(wrong, (1, 0)).amax(2)
 
 
 class LatentReader(nn.Module):
@@ -78,7 +89,7 @@ class LatentReader(nn.Module):
         begun = state["begun"] if "begun" in state else events.new_zeros(events.shape[0])
         events[:, 0] = begun
         inner = State({name: tensor for name, tensor in state.items() if name != "begun"})
-        after = self.memory(self.encoder(frames_BEFV), events, inner)
+        after = self.memory(self.encoder(frames_BEFV), events, inner, surprise_within(frames_BEFV))
         return after.replace(begun=torch.ones_like(begun))
 
     def answer(self, state: State, codes_RV: Tensor) -> tuple[Tensor, Tensor, Tensor]:

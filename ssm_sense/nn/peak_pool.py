@@ -42,14 +42,20 @@ class PeakPool(nn.Module):
 
     def peaks(self, u_BTSD: Tensor, boundary_BT: Tensor, state: State) -> Tensor:
         """The same before the norm, (B, T, P·D)."""
-        shown = self.value(u_BTSD).amax(2)
-        event = boundary_BT.cumsum(1)
-        reach = 1
-        while reach < shown.shape[1]:
-            # Each frame has the maximum of the `reach` frames up to it, and takes that of as many before them.
-            same = (event[:, reach:] == event[:, :-reach]).unsqueeze(-1)
-            earlier = torch.where(same, shown[:, :-reach], NOTHING)
-            shown = torch.cat([shown[:, :reach], torch.maximum(shown[:, reach:], earlier)], dim=1)
-            reach *= 2
-        before = torch.where((event == 0).unsqueeze(-1), state["peak"].unsqueeze(1), NOTHING)
-        return torch.maximum(shown, before)
+        return peak_so_far(self.value(u_BTSD).amax(2), boundary_BT, state["peak"])
+
+
+def peak_so_far(shown_BTC: Tensor, boundary_BT: Tensor, before_BC: Tensor) -> Tensor:
+    """The running maximum (B, T, C) of every event, to the bit however it is cut.
+
+    before_BC: that of the event in progress, up to the frame before the first.
+    """
+    event, shown, reach = boundary_BT.cumsum(1), shown_BTC, 1
+    while reach < shown.shape[1]:
+        # Each frame has the maximum of the `reach` frames up to it, and takes that of as many before them.
+        same = (event[:, reach:] == event[:, :-reach]).unsqueeze(-1)
+        earlier = torch.where(same, shown[:, :-reach], NOTHING)
+        shown = torch.cat([shown[:, :reach], torch.maximum(shown[:, reach:], earlier)], dim=1)
+        reach *= 2
+    before = torch.where((event == 0).unsqueeze(-1), before_BC.unsqueeze(1), NOTHING)
+    return torch.maximum(shown, before)

@@ -33,23 +33,49 @@ def test_config_instantiates_at_matched_bytes(path: Path) -> None:
         assert held_bytes(module.model, state) == pytest.approx(8_720, rel=0.02)
 
 
-@pytest.mark.parametrize("memory", ["episode", "delta"])
-def test_trained_kept_and_asked(memory: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("memory", "held"),
+    [
+        ("episode", 8_720),
+        ("delta", 8_720),
+        ("gated_episode", 8_724),
+        ("gated_delta", 8_724),
+        ("surprising_bank", 8_840),
+    ],
+)
+def test_trained_kept_and_asked(memory: str, held: int, capsys: pytest.CaptureFixture[str]) -> None:
     args = [
         "latent", "fit", f"--config={ROOT / 'configs' / 'latent' / memory}.yaml", "--trainer.max_steps=2",
         "--model.lr_scheduler.init_args.total_steps=2", "--data.events=12", "--data.facts=4", "--data.batch_size=2",
         "--trainer.val_check_interval=2", "--data.val_batches=1", "--folder=kept",
     ]  # fmt: skip
     assert cli.main(args) == 0
-    assert "a blank state holds 8,720 bytes" in capsys.readouterr().out
+    assert f"a blank state holds {held:,} bytes" in capsys.readouterr().out
     shape = ["--model", "kept", "--streams", "5"]
     assert cli.main(["latent", "load", *shape, "--loads", "2", "4", "--events", "12", "--out", "load.json"]) == 0
     rows = json.loads(Path("load.json").read_text())
     assert [row["load"] for row in rows] == [2, 4]
-    assert {row["state_bytes"] for row in rows} == {8_720}
+    assert {row["state_bytes"] for row in rows} == {held}
     assert cli.main(["latent", "length", *shape, "--minutes", "10", "--facts", "4", "--out", "length.json"]) == 0
     assert [row["kind"] for row in json.loads(Path("length.json").read_text())] == ["same"]
     assert "load    4     10 min  recall" in capsys.readouterr().out
+
+
+def test_decoys_are_put_into_a_test(capsys: pytest.CaptureFixture[str]) -> None:
+    args = [
+        "latent", "fit", f"--config={ROOT / 'configs' / 'latent' / 'gated_delta'}.yaml", "--trainer.max_steps=1",
+        "--model.lr_scheduler.init_args.total_steps=1", "--data.events=12", "--data.facts=4", "--data.batch_size=2",
+        "--trainer.val_check_interval=1", "--data.val_batches=1", "--folder=kept",
+    ]  # fmt: skip
+    assert cli.main(args) == 0
+    ask = ["latent", "load", "--model", "kept", "--loads", "8", "--out", "load.json"]
+    recall = []
+    for decoys in ([], ["--decoys", "0"], ["--decoys", "1"]):
+        assert cli.main([*ask, *decoys]) == 0
+        recall.append(json.loads(Path("load.json").read_text())[0]["recall"])
+    assert recall[0] == recall[1] != recall[2]
+    assert cli.main([*ask, "--decoys", "1.5"]) == 2
+    assert "decoys: expected a share, 0 to 1, got 1.5" in capsys.readouterr().err
 
 
 def test_strange_needles_are_kept_from_training_and_asked(capsys: pytest.CaptureFixture[str]) -> None:

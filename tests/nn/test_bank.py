@@ -5,16 +5,16 @@ import torch
 from torch import Tensor
 
 from ssm_sense.model import SsmSense
-from ssm_sense.nn.bank import EventBank
+from ssm_sense.nn.bank import EventBank, Judged
 from ssm_sense.nn.episode import Episode
 from ssm_sense.state import State
 
 WIDTH, PLACES = 16, 4
 
 
-def bank(events: int = 3, merge: bool = False) -> EventBank:
+def bank(events: int = 3, merge: bool = False, judged: Judged = "beginning") -> EventBank:
     torch.manual_seed(0)
-    return EventBank(WIDTH, tokens=2, events=events, merge=merge)
+    return EventBank(WIDTH, tokens=2, events=events, merge=merge, judged=judged)
 
 
 def stream(frames: int, streams: int = 2) -> tuple[Tensor, Tensor, Tensor]:
@@ -44,7 +44,7 @@ def test_the_least_surprising_event_makes_room() -> None:
     assert state["age"].tolist() == [[4, 2, 0]]
     assert state["stands_for"].tolist() == [[1, 1, 1]]
     torch.testing.assert_close(state["began"], torch.tensor([[1.0, 0.9, 0.8]]))
-    torch.testing.assert_close(state["beginning"], torch.tensor([0.7]))
+    torch.testing.assert_close(state["level"], torch.tensor([0.7]))
     torch.testing.assert_close(state["pool.last"][0], pooled[5])
 
 
@@ -76,15 +76,29 @@ def test_without_surprise_the_oldest_goes_first() -> None:
     state = model(u, boundary, model.initial_state(1))
     pooled, _ = model.pool(u, boundary, model.pool.initial_state(1))
     torch.testing.assert_close(state["entries"][0], pooled[0, 2:4])
-    model.by_surprise = False
+    model.judged = "age"
     deaf = model(u, boundary, model.initial_state(1), wrong)
     assert all(torch.equal(deaf[name], state[name]) for name in state)
 
 
+def test_judged_by_peaks_the_event_without_one_makes_room() -> None:
+    """Four events of two frames each; the second frame of the first and of the third surprises."""
+    model = bank(events=2, judged="peak")
+    u = torch.randn(1, 8, PLACES, WIDTH, generator=torch.Generator().manual_seed(2))
+    boundary = torch.tensor([[0, 0, 1, 0, 1, 0, 1, 0]]).bool()
+    wrong = torch.tensor([[0.1, 0.9, 0.3, 0.2, 0.1, 0.8, 0.4, 0.5]])
+    state = model(u, boundary, model.initial_state(1), wrong)
+    pooled, _ = model.pool(u, boundary, model.pool.initial_state(1))
+    torch.testing.assert_close(state["entries"][0], pooled[0, [1, 5]])
+    torch.testing.assert_close(state["began"], torch.tensor([[0.9, 0.8]]))
+    torch.testing.assert_close(state["level"], torch.tensor([0.5]))
+
+
+@pytest.mark.parametrize("judged", ["beginning", "peak"])
 @pytest.mark.parametrize("merge", [False, True])
 @pytest.mark.parametrize("cuts", [[1], [13], [29], list(range(1, 30))], ids=str)
-def test_streaming_equals_the_whole_however_it_is_cut(merge: bool, cuts: list[int]) -> None:
-    model, (u, boundary, wrong) = bank(merge=merge), stream(30)
+def test_streaming_equals_the_whole_however_it_is_cut(judged: Judged, merge: bool, cuts: list[int]) -> None:
+    model, (u, boundary, wrong) = bank(merge=merge, judged=judged), stream(30)
     whole = model(u, boundary, model.initial_state(2), wrong)
     state = model.initial_state(2)
     for parts in zip(*(x.tensor_split(cuts, dim=1) for x in (u, boundary, wrong)), strict=True):
@@ -178,3 +192,5 @@ def test_bad_sizes_are_named() -> None:
     for bad in ({"events": 0}, {"tokens": 0}, {"heads": 3}):
         with pytest.raises(ValueError, match="events and tokens of 1 or more"):
             EventBank(WIDTH, **bad)
+    with pytest.raises(ValueError, match="judged: expected one of beginning, peak, age, got 'size'"):
+        EventBank(WIDTH, judged="size")  # type: ignore[arg-type]

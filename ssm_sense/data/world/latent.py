@@ -81,8 +81,10 @@ class LatentWorld:
         loudness: length of a fact's codes; a room's mean has 1.
         drift, noise: lengths of a visit's drift and of a frame's noise.
         seed: of the codes.
+        decoys: share of events in one frame of which something is seen that is as loud as a fact, looks like nothing
+            else and is never asked about.
 
-    Raises ValueError for a size, rooms or densities that cannot be.
+    Raises ValueError for a size, a share, rooms or densities that cannot be.
     """
 
     def __init__(
@@ -102,7 +104,10 @@ class LatentWorld:
         noise: float = 0.3,
         seed: int = 0,
         strange: int = 0,
+        decoys: float = 0.0,
     ) -> None:
+        if not 0 <= decoys <= 1:
+            raise ValueError(f"decoys: expected a share, 0 to 1, got {decoys}")
         if not 0 <= strange < needles:
             raise ValueError(f"strange: expected 0 to {needles - 1}, fewer than the needles, got {strange}")
         sizes = {"width": width, "frames": frames, "needles": needles, "kinds": kinds, "categories": categories}
@@ -116,7 +121,7 @@ class LatentWorld:
         self.width, self.frames, self.event_s = width, frames, event_s
         self.needles, self.places, self.categories, self.strange = needles, places, categories, strange
         self.rooms, self.densities, self.most = tuple(rooms), tuple(densities), most
-        self.loudness, self.drift, self.noise = loudness, drift, noise
+        self.loudness, self.drift, self.noise, self.decoys = loudness, drift, noise, decoys
         rng = np.random.default_rng(seed)
         self.needle_codes = _codes(rng, needles + 1, width)
         """(K + 1, V); the last is the wanderer's."""
@@ -133,6 +138,14 @@ class LatentWorld:
         """The same world, of whose rooms a visit sees twice as much drift and noise."""
         other = copy(self)
         other.drift, other.noise = 2 * self.drift, 2 * self.noise
+        return other
+
+    def with_decoys(self, share: float) -> "LatentWorld":
+        """The same world with decoys in so many of its events."""
+        if not 0 <= share <= 1:
+            raise ValueError(f"decoys: expected a share, 0 to 1, got {share}")
+        other = copy(self)
+        other.decoys = share
         return other
 
     def some_needles(self, rng: np.random.Generator, facts: int, strange: bool = False) -> np.ndarray:
@@ -192,6 +205,8 @@ class LatentWorld:
         rows = np.arange(streams)[:, None]
         fact = self.loudness * (self.needle_codes[number] + self.place_codes[where])
         frames[rows, when, in_frame] += fact.astype(np.float32)
+        if self.decoys:
+            frames += self._decoys(rng, rooms.shape)
         wanderer = np.where(np.arange(WANDERINGS) < been + wanderings, houses.wandered, UNKNOWN)
         newest = None if after is None else after.latest
         if when.shape[1]:
@@ -211,6 +226,13 @@ class LatentWorld:
         along = np.linspace(-1, 1, self.frames, dtype=np.float32)[:, None]
         noise = rng.standard_normal(shape, dtype=np.float32) * self.noise * scale
         return (mean[:, :, None].astype(np.float32) + way * along + noise).astype(np.float32)
+
+    def _decoys(self, rng: np.random.Generator, events: tuple[int, ...]) -> np.ndarray:
+        """(B, E, F, V): two codes of their own in one frame of some events, as a fact has them, and 0 elsewhere."""
+        codes = _codes(rng, 2 * int(np.prod(events)), self.width).reshape(*events, 2, self.width).sum(-2)
+        shown = rng.random(events) < self.decoys
+        frame = rng.integers(self.frames, size=(*events, 1)) == np.arange(self.frames)
+        return (self.loudness * codes[..., None, :] * (shown[..., None] & frame)[..., None]).astype(np.float32)
 
 
 def _codes(rng: np.random.Generator, number: int, width: int) -> np.ndarray:

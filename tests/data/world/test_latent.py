@@ -48,6 +48,21 @@ def test_every_fact_is_in_one_frame_of_its_event_and_in_no_other() -> None:
     assert (np.sort(walk.shown, axis=1)[:, 1:] > np.sort(walk.shown, axis=1)[:, :-1]).all()
 
 
+def test_a_decoy_is_as_loud_as_a_fact_in_one_frame_of_so_many_events() -> None:
+    world = WORLD.with_decoys(0.25)
+    houses, walk = draw(events=200, facts=0, wanderings=0, world=world)
+    length = np.linalg.norm(residue(houses, walk), axis=-1)
+    loud = length > 1
+    assert set(loud.sum(2).ravel().tolist()) == {0, 1}
+    assert loud.any(2).mean() == pytest.approx(0.25, abs=0.04)
+    facts = np.linalg.norm(residue(*draw(wanderings=0)), axis=-1)
+    assert length[loud].mean() == pytest.approx(facts[facts > 1].mean(), rel=0.05)
+    # All else is as it was, in a world without them too.
+    plain = draw(events=200, facts=0, wanderings=0)[1]
+    assert np.array_equal(walk.frames[~loud], plain.frames[~loud])
+    assert np.array_equal(draw(3, world=WORLD.with_decoys(0.0))[1].frames, draw(3)[1].frames)
+
+
 def test_the_wanderer_turns_up_in_order_and_the_newest_fact_is_the_newest() -> None:
     houses, walk = draw(facts=0)
     left = residue(houses, walk)
@@ -105,6 +120,10 @@ def test_what_cannot_be_is_refused() -> None:
         LatentWorld(places=3)
     with pytest.raises(ValueError, match="width: expected 1 or more, got 0"):
         LatentWorld(width=0)
+    with pytest.raises(ValueError, match="decoys: expected a share, 0 to 1, got 2"):
+        LatentWorld(decoys=2)
+    with pytest.raises(ValueError, match="decoys: expected a share, 0 to 1, got -1"):
+        WORLD.with_decoys(-1)
     with pytest.raises(ValueError, match="densities: expected more than 0"):
         LatentWorld(densities=(0.0, 1.0))
 
