@@ -124,7 +124,8 @@ class VideoFile:
             if picture is None or (held is not None and begins < begin):
                 lost += 1
                 continue
-            leap = begins - begin > longest
+            # Pictures that no sample shows are passed over, up to the next one that is due.
+            leap = begins - max(begin, schedule.last_tick(schedule.due)) > longest
             if leap:
                 break
             if held is not None:

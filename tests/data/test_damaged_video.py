@@ -122,6 +122,16 @@ def test_a_leap_in_the_timestamps_is_damage_and_not_an_endless_picture(films: An
     assert numbers == [0, 2, 5, 7, 10, 12, 15, 17, 20, 22, 25, 27, 30, 32, 35, 37, 40, 42, 45, 47]
 
 
+@pytest.mark.parametrize(("fps", "start_s"), [(1.0, 12.0), (0.125, 0.0), (0.125, 12.0)])
+def test_a_late_start_and_a_low_rate_are_no_leap(films: Any, monkeypatch: Any, fps: float, start_s: float) -> None:
+    """An hour is much for one picture to be on show, and nothing for pictures that nobody asked to see."""
+    path = films.make("long.mp4", 600, group=15)
+    wanted = [round(30 * t_s) for _, t_s in VideoFile(path, fps, start_s=start_s)]
+    assert len(wanted) == {1.0: 8, 0.125: 3 if start_s == 0 else 1}[fps]
+    monkeypatch.setattr(video, "LONGEST_HOLD_S", 5)
+    assert [films.number(frame) for frame, _ in VideoFile(path, fps, start_s=start_s)] == wanted
+
+
 def test_pictures_too_large_to_be_true_are_refused(films: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(video, "MOST_PIXELS", 64 * 96 - 1)
     with pytest.raises(UserError, match=r"large\.mp4: expected at most 6143 pixels, got \(64, 96\)"):
