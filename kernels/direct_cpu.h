@@ -175,6 +175,14 @@ static void *direct_first_state(void *x, void *A) {
     return runtime.call_method(A, "new_empty", "LLL", batch, channels, n);
 }
 
+// Whether x may be served at all: on a device, or in half precision, no output is to be made only to be refused.
+static bool direct_served(void *x) {
+    direct_reader read;
+    int64_t of_x[3] = {}, strides[2];
+    read(x, 3, of_x, strides);
+    return read.fine;
+}
+
 static void *direct_refusal() {
     runtime.hold(runtime.none);
     return runtime.none;
@@ -182,7 +190,8 @@ static void *direct_refusal() {
 
 // Outputs come first: while they are made, other threads of Python may run and change what was read.
 static void *direct_scan_of(void *build, void *const *args, intptr_t count) {
-    if (!direct_arguments(args, count, 12, 8) || direct_negated(args[9]) || direct_negated(args[10]))
+    if (!direct_arguments(args, count, 12, 8) || !direct_served(args[0]) || direct_negated(args[9]) ||
+        direct_negated(args[10]))
         return direct_refusal();
     void *const x = args[0], *const before = args[11];
     const direct_object y(runtime.call(runtime.empty_like, x, nullptr));
@@ -195,7 +204,8 @@ static void *direct_scan_of(void *build, void *const *args, intptr_t count) {
 }
 
 static void *direct_conv_of(void *build, void *const *args, intptr_t count) {
-    if (!direct_arguments(args, count, 6, 5) || args[4] == runtime.none || direct_negated(args[3]))
+    if (!direct_arguments(args, count, 6, 5) || args[4] == runtime.none || !direct_served(args[0]) ||
+        direct_negated(args[3]))
         return direct_refusal();
     const direct_object y(runtime.call(runtime.empty_like, args[0], nullptr));
     const direct_object final_state(runtime.call(runtime.empty_like, args[4], nullptr));

@@ -210,7 +210,8 @@ def whole_sequence(
     both: dict[str, tuple[Contender | float, float | None]] = {_FLOOR: (both_floor, 1 / 1.5)}
     if theirs is not None:
         forward[_MAMBA] = (_without_gradient(theirs[0]), targets[0])
-        both[_MAMBA] = (_with_backward(*theirs, upstream.transpose(1, 2)), targets[1])
+        # Dense in their layout: they would copy it in every run, and the copy would count against them.
+        both[_MAMBA] = (_with_backward(*theirs, upstream.transpose(1, 2).contiguous()), targets[1])
     found = compare(f"{case}, forward", _without_gradient(ours), forward, rounds)
     leaves = [tensor.requires_grad_() for tensor in inputs.values()]
     return found + compare(f"{case}, forward + backward", _with_backward(ours, leaves, upstream), both, rounds)

@@ -5,7 +5,7 @@ import torch
 
 from ssm_sense.errors import UserError
 from ssm_sense.ops import benchmark_cuda
-from ssm_sense.ops.benchmark_cuda import LANGUAGE, Floor
+from ssm_sense.ops.benchmark_cuda import LANGUAGE, Floor, Sizes
 
 
 def test_floors_of_the_language_shape():
@@ -26,6 +26,44 @@ def test_ratios_are_taken_round_by_round():
     assert (rival.ratio, rival.low, rival.high, rival.met) == (10.0, 10.0, 10.0, False)
     assert (rival.ours_ms, rival.rival_ms) == (2.0, 20.0)
     assert (floor.ratio, floor.met) == (0.25, True)
+
+
+def test_mamba_ssm_copies_nothing(monkeypatch):
+    """All that it reads lies densely in its own layout, the gradient of y included; ours is given what it takes."""
+    sizes, read = Sizes(batch=2, length=6, channels=4, n=3), []
+
+    class Scan(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, *given):
+            read.extend(tensor for tensor in given if isinstance(tensor, torch.Tensor))
+            ctx.save_for_backward(*read[-8:])
+            return given[0].clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            read.append(grad)
+            return *(torch.zeros_like(tensor) for tensor in ctx.saved_tensors), None
+
+    made = {
+        "x": torch.randn(2, 6, 4),
+        "dt": torch.randn(2, 6, 4),
+        "A": -torch.rand(4, 3),
+        "B": torch.randn(2, 6, 3),
+        "C": torch.randn(2, 6, 3),
+        "D": torch.ones(4),
+        "z": torch.randn(2, 6, 4),
+        "dt_bias": torch.zeros(4),
+        "gate": torch.rand(2, 6),
+        "keep": torch.rand(2, 6),
+        "initial_state": torch.zeros(2, 4, 3),
+    }
+    monkeypatch.setattr(benchmark_cuda, "make_inputs", lambda *_: made)
+    monkeypatch.setattr(benchmark_cuda, "_upstream", lambda *_: Scan.apply)
+    monkeypatch.setattr(benchmark_cuda.compare, "__defaults__", (lambda contender: contender() or 1.0,))
+    found = benchmark_cuda.whole_sequence("case", sizes, (1.5, 2.0), Floor(1.0, 1.0), 1)
+    assert [row.case for row in found] == ["case, forward"] * 2 + ["case, forward + backward"] * 2
+    assert len(read) == 8 + 8 + 1
+    assert all(tensor.is_contiguous() for tensor in read)
 
 
 def test_without_a_device_it_says_so(monkeypatch):

@@ -106,6 +106,18 @@ def test_other_arguments_are_left_to_the_ordinary_way(scan_inputs):
 
 
 @needs_native
+def test_nothing_is_made_for_what_is_never_served(scan_inputs, conv_inputs):
+    """Half precision here stands for a device, too, where each output would be an allocation at every step."""
+    for dtype, made in ((torch.float32, 2), (torch.bfloat16, 0)):
+        for directly, inputs in ((_scan_directly, scan_inputs), (_conv_directly, conv_inputs)):
+            given = inputs(2, 1, 8, 4, dtype)
+            with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+                found = directly(given)
+            assert (found is not None) == (made > 0)
+            assert sum(event.name == "aten::empty_like" for event in seen.events()) == made
+
+
+@needs_native
 def test_nothing_is_held_and_nothing_lost(scan_inputs, conv_inputs):
     """References are counted by hand there: to the arguments, to None, and to what is returned."""
     scan, conv = scan_inputs(1, 1, 16, 16, torch.float32), conv_inputs(1, 1, 16, 4, torch.float32)

@@ -105,7 +105,7 @@ def conv_backward(
     gradient += addresses(part_weight, part_bias, part_keep)
     call.launch("ssm_conv_gradient", 4 * _SEGMENT * call.threads // 32, [0, 0], gradient)
     sums.launch(launcher)
-    absent = x.new_empty(0)
+    absent = from_final.new_empty(0)
     return (
         grad_x,
         grad_weight.to(weight.dtype),

@@ -21,13 +21,13 @@ class Sums:
     def over_first(self, parts: int, like: Tensor | None) -> tuple[Tensor | None, Tensor]:
         """(parts, *like) to be added over the first dimension, and like's shape for the totals, in float32."""
         if like is None:
-            return None, self.x.new_empty(0)
+            return None, self.x.new_empty(0, dtype=torch.float32)
         return self._add(1, parts, like.numel(), torch.empty(like.shape, dtype=torch.float32, device=like.device))
 
     def over_tiles(self, tiles: int, like: Tensor | None) -> tuple[Tensor | None, Tensor]:
         """(batch, tiles, ...) to be added over tiles, and the totals: B and C in x's dtype, scalars in float32."""
         if like is None:
-            return None, self.x.new_empty(0)
+            return None, self.x.new_empty(0, dtype=torch.float32)
         dtype = self.x.dtype if like.dim() == 3 else torch.float32
         total = torch.empty(like.shape, dtype=dtype, device=like.device)
         return self._add(like.shape[0], tiles, like[0].numel(), total)

@@ -158,7 +158,7 @@ def conv_backward(
     def run(*theirs: Tensor | None) -> Tensor:
         return _conv(silu, *theirs)
 
-    d_x, d_weight, d_bias = _replay(run, grad_y.transpose(1, 2), _filter(x, weight, bias))
+    d_x, d_weight, d_bias = _replay(run, _flip_for_conv(grad_y), _filter(x, weight, bias))
     assert d_x is not None
     assert d_weight is not None
     absent = x.new_empty(0)
@@ -170,7 +170,19 @@ def conv_backward(
 
 
 def _filter(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor | None, ...]:
-    return _flip(x), weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
+    return _flip_for_conv(x), weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
+
+
+def _flip_for_conv(x: Tensor) -> Tensor:
+    """x in their layout, where it lies if their kernel for channels last takes it there, else in fresh memory.
+
+    That kernel reads vectors of up to 16 bytes, and refuses channels and strides that are no multiples of 8.
+    """
+    flipped = x.transpose(1, 2)
+    if x.data_ptr() % 16 == 0 and all(n % 8 == 0 for n in (x.shape[2], *x.stride()[:2])):
+        return flipped
+    # A length of 1 counts as contiguous whatever its stride, so contiguous() would not do.
+    return flipped.clone(memory_format=torch.contiguous_format)
 
 
 def _replay(run: Callable[..., Tensor], grad: Tensor, theirs: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:

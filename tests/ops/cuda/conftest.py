@@ -123,10 +123,28 @@ def _libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def emulator(_libraries: Path) -> Emulator:
+def compiler() -> str:
     if COMPILER is None:
         pytest.skip("no C++ compiler here: the CUDA kernels' text is run as host code where there is one")
+    return COMPILER
+
+
+@pytest.fixture
+def emulator(_libraries: Path, compiler: str) -> Emulator:
     return Emulator(_libraries)
+
+
+@pytest.fixture
+def assert_as_promised() -> Callable[..., None]:
+    """What the launches of an op made has the shapes and dtypes that the op promises a compiler, absent parts too."""
+
+    def check(op: str, made: Sequence[Tensor], *given: Tensor | bool | None) -> None:
+        meta = [each.to("meta") if isinstance(each, Tensor) else each for each in given]
+        promised = getattr(torch.ops.ssm_sense, op)(*meta)
+        assert [(t.shape, t.dtype) for t in made] == [(t.shape, t.dtype) for t in promised]
+        assert all(t.is_contiguous() for t in made)
+
+    return check
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ssm_sense.ops import reference
+from ssm_sense.ops.cuda import conv
 
 OPTIONAL = ("bias", "keep", "initial_state")
 
@@ -39,6 +40,16 @@ def test_each_optional_present_and_absent(name, conv_inputs, check):
     everything = conv_inputs(2, 34, 5, 4, torch.float32)
     check({key: tensor for key, tensor in everything.items() if key != name})
     check({key: tensor for key, tensor in everything.items() if key not in OPTIONAL or key == name})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("absent", [(), OPTIONAL])
+def test_all_is_made_as_the_op_promises(absent, dtype, conv_inputs, emulator, assert_as_promised):
+    given = [None if name in absent else tensor for name, tensor in conv_inputs(2, 34, 5, 4, dtype).items()]
+    made = conv.conv_forward(emulator, *given, True)
+    assert_as_promised("conv", made, *given, True)
+    backward = (*made, *given, True)
+    assert_as_promised("conv_backward", conv.conv_backward(emulator, *backward), *backward)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])

@@ -98,6 +98,9 @@ def test_a_device_newer_than_the_compiler_gets_ptx():
     assert newest.startswith("compute_")
     code, _ = nvrtc.compile_program(_conv(4), newest)
     assert b".visible .entry ssm_conv(" in code
+    # The driver, which compiles it, fuses products and sums that do not say how they round.
+    assert b"mul.rn.f32" in code
+    assert not re.search(rb"\b(?:mul|add|sub)(?:\.ftz)?\.f32", code)
     with pytest.raises(nvrtc.CudaUnavailable, match=r"compiles for compute capability .* this device has 5\.2"):
         nvrtc.architecture(5, 2)
 

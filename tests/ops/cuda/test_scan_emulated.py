@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ssm_sense.ops import reference
+from ssm_sense.ops.cuda import scan
 
 OPTIONAL = ("D", "z", "dt_bias", "gate", "keep", "initial_state")
 TIMED = ("x", "dt", "B", "C", "z", "gate", "keep")
@@ -81,6 +82,17 @@ def test_resets(places, threads, scan_inputs, check, emulator):
     inputs["keep"][:, places] = 0
     check(inputs)
     assert ("ssm_carry" in emulator.launched) == (threads > 60)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("absent", [(), OPTIONAL])
+def test_all_is_made_as_the_op_promises(absent, dtype, scan_inputs, emulator, assert_as_promised):
+    given = [None if name in absent else tensor for name, tensor in scan_inputs(2, 34, 3, 4, dtype).items()]
+    given.insert(8, True)
+    made = scan.scan_forward(emulator, *given, True)
+    assert_as_promised("scan", made, *given, True)
+    backward = (*made[:2], *given, made[2])
+    assert_as_promised("scan_backward", scan.scan_backward(emulator, *backward), *backward)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])

@@ -4,6 +4,7 @@ The packages need a GPU build; stand-ins with their signatures, and autograd Fun
 """
 
 import sys
+from functools import partial
 from types import ModuleType
 
 import pytest
@@ -14,6 +15,7 @@ from ssm_sense.ops import causal_conv1d, dispatch, lean, lean_conv, reference, s
 from ssm_sense.ops.cuda import backends, upstream
 
 SERVED = ("x", "dt", "A", "B", "C", "D", "z", "dt_bias")
+taken_channels_last = []
 
 
 class _Scan(torch.autograd.Function):
@@ -41,14 +43,28 @@ def _selective_scan_fn(
     return (out, state) if return_last_state else out
 
 
+def _takes(t):
+    """What their extension asks of a tensor (batch, E, length) before it reads it."""
+    channels_last = t.stride(1) == 1 and t.stride(2) > 1
+    assert t.stride(1) == 1 or t.stride(2) == 1
+    if channels_last:
+        assert all(n % 8 == 0 for n in (t.shape[1], t.stride(0), t.stride(2)))
+        assert t.data_ptr() % 16 == 0
+    return channels_last
+
+
 class _Conv(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight, bias, silu):
+        ctx.channels_last = _takes(x)
+        taken_channels_last.append(ctx.channels_last)
         ctx.given = (x.transpose(1, 2), weight, bias, None, None, silu)
         return lean_conv.conv_forward(*ctx.given)[0].transpose(1, 2)
 
     @staticmethod
     def backward(ctx, grad):
+        if ctx.channels_last and grad.stride(1) == 1:
+            _takes(grad)
         x, weight, bias = ctx.given[:3]
         history = x.new_zeros(x.shape[0], weight.shape[1] - 1, x.shape[2])
         grads = lean_conv.conv_backward(grad.transpose(1, 2), history, *ctx.given)
@@ -96,6 +112,28 @@ def test_convolutions_it_can_serve(length, conv_inputs, run_with_gradients):
     inputs = {k: t for k, t in conv_inputs(2, length, 5, 4, torch.float32).items() if k in ("x", "weight", "bias")}
     got = run_with_gradients(causal_conv1d, inputs, activation="silu")
     truth = run_with_gradients(reference.causal_conv1d, inputs, activation="silu")
+    for name, tensor in truth.items():
+        torch.testing.assert_close(got[name], tensor)
+
+
+@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.parametrize("length", [1, 2, 9])
+@pytest.mark.parametrize(("channels", "offset", "expected"), [(16, 0, True), (16, 3, False), (5, 0, False)])
+def test_a_convolution_is_passed_on_in_a_layout_that_its_kernels_take(
+    length, channels, offset, expected, conv_inputs, run_with_gradients
+):
+    """As it lies where they take that; a projection's half that begins anywhere, or has any width, as a copy."""
+    inputs = {k: t for k, t in conv_inputs(2, length, channels, 4, torch.float32).items() if k in ("x", "weight")}
+
+    def half_of_a_projection(op, **leaves):
+        before, after = (leaves["x"].new_zeros(2, length, n) for n in (offset, channels - offset))
+        x = torch.cat([before, leaves["x"], after], dim=-1)[..., offset : offset + channels]
+        return op(**{**leaves, "x": x}, activation="silu")
+
+    taken_channels_last.clear()
+    got = run_with_gradients(partial(half_of_a_projection, causal_conv1d), inputs)
+    assert taken_channels_last == [expected] * 2
+    truth = run_with_gradients(partial(half_of_a_projection, reference.causal_conv1d), inputs)
     for name, tensor in truth.items():
         torch.testing.assert_close(got[name], tensor)
 
