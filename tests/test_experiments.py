@@ -2,7 +2,9 @@
 
 import argparse
 import importlib
+import json
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,22 @@ def test_every_piece_can_be_taken_out(cell, tmp_path: Path, monkeypatch: pytest.
         )
     assert cli.model.model.language.width == cli.model.model.language_width
     assert cli.model.reader is not None
+
+
+def test_what_a_frame_costs_late_is_set_against_what_it_cost_early(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """100 s of frames that take 2 ms in the first tenth, 3 in the last anything between; a lost clip is left out."""
+    frames = [
+        {"clip": "a", "t_s": t, "nbytes": 40 + (t > 0), "ms": 2.0 if t < 10 else 3.0 if t >= 90 else 100.0}
+        for t in range(100)
+    ]
+    rows = [
+        {"run": "ours", "clip": "a", "duration_s": 100.0, "t_s": 50.0, "answer_ms": 10.0},
+        {"run": "ours", "clip": "a", "duration_s": 100.0, "t_s": 100.0, "answer_ms": 11.0},
+        {"run": "ours", "clip": "b", "error": "lost"},
+    ]
+    for name, lines in (("frames", frames), ("rows", rows)):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    runpy.run_path(str(ROOT / "experiments/memory_comparison/flatness.py"))["main"](tmp_path)
+    assert "| ours | 2.00 | 3.00 | 1.50 | 10.0 | 11.0 | 1.10 | 40 to 41 |" in capsys.readouterr().out
