@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import math
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssm_sense.commands.asking import add_asking, asking_settings, check_asking, check_reached
 from ssm_sense.commands.policies import POLICIES, open_policy, policy_label, policy_settings
 from ssm_sense.data.decode import frame_rate
 from ssm_sense.errors import UserError
@@ -64,9 +64,7 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {arguments.device}: {error}") from error
     parts = _parts(arguments)
-    longest = max(math.inf if part.minutes is None else part.minutes for part in parts)
-    if max(arguments.ask_at or [0]) > longest:
-        raise UserError(f"--ask-at: expected minutes up to {longest:g}, got {max(arguments.ask_at):g}")
+    check_reached(arguments, [part.minutes for part in parts])
     if arguments.repeat and parts[0].minutes is None:
         raise UserError(f"--repeat: expected with VSI-SUPER's layout alone, and {folder} holds {parts[0].layout}")
     if arguments.name and len(parts) > 1:
@@ -130,8 +128,7 @@ def _settings(arguments: argparse.Namespace, part: "Part", named: str, folder: P
         "benchmark": part.layout,
         "dataset": f"{dataset}, {part.minutes:g} min repeated" if arguments.repeat else dataset,
         **({} if part.minutes is None else {"minutes": part.minutes}),
-        **({"ask_at": sorted(arguments.ask_at)} if arguments.ask_at else {}),
-        **({"draws": arguments.draws} if arguments.draws > 1 else {}),
+        **asking_settings(arguments),
         **({"repeat": sorted(set(arguments.repeat))} if arguments.repeat else {}),
         "fps": arguments.fps,
         "batch_frames": arguments.batch_frames,
@@ -227,8 +224,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--budget-bytes", type=int, metavar="N", help="what the policy may hold, in place of its file's budget_bytes")
     add("--task", nargs="+", metavar="KIND", help="kinds of question, such as vsr; default: all, in one pass a video")
     add("--minutes", type=float, nargs="+", metavar="M", help="lengths of VSI-SUPER's videos; default: all there are")
-    add("--ask-at", type=float, nargs="+", metavar="M", help="ask rendered streams at these minutes too, in one pass")
-    add("--draws", type=int, default=1, metavar="N", help="the most recall questions at each of these; default: 1")
+    add_asking(add)
     add("--repeat", type=int, nargs="+", metavar="N", help="ask once a video was shown N times more; 0: at its end")
     add("--fps", type=float, default=1.0, help="frames to watch a second; default: %(default)g")
     add("--features", type=Path, metavar="DIR", help="cache of latents; videos that it lacks are watched live")
@@ -247,16 +243,12 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.policy not in POLICIES and "." not in arguments.policy:
         raise UserError(f"--policy: expected one of {', '.join(POLICIES)}, or a class path, got {arguments.policy!r}")
-    for minutes in arguments.ask_at or ():
-        if not 0 < minutes < math.inf:
-            raise UserError(f"--ask-at: expected minutes above 0, got {minutes:g}")
+    check_asking(arguments)
     for times in arguments.repeat or ():
         if times < 0:
             raise UserError(f"--repeat: expected 0 or more, got {times}")
-    if arguments.draws > 1 and not arguments.ask_at:
-        raise UserError(f"--draws: expected with --ask-at, which says when, got {arguments.draws} without it")
     frame_rate(arguments.fps, "--fps")
-    for name in ("batch_frames", "limit", "workers", "draws", "max_minutes", "max_bytes"):
+    for name in ("batch_frames", "limit", "workers", "max_minutes", "max_bytes"):
         value = getattr(arguments, name)
         if value is not None and not value > 0:
             raise UserError(f"--{name.replace('_', '-')}: expected more than 0, got {value}")

@@ -3,7 +3,6 @@
 import argparse
 import hashlib
 import json
-import math
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ssm_sense.commands.asking import add_asking, asking_settings, check_asking, check_reached
 from ssm_sense.commands.calibrate import SPLIT
 from ssm_sense.data.decode import frame_rate
 from ssm_sense.errors import UserError
@@ -135,12 +135,9 @@ def _parts(arguments: argparse.Namespace, fingerprint: str) -> list[_Part]:
                     raise UserError(f"{where}: expected its latents in {arguments.features}; extract them first")
             name = folder.resolve().name
             settings = {"benchmark": part.layout, "dataset": name, "minutes": part.minutes, "fps": arguments.fps}
-            settings |= {"ask_at": sorted(asked)} if asked else {}
-            settings |= {"draws": arguments.draws} if arguments.draws > 1 else {}
+            settings |= asking_settings(arguments)
             found.append(_Part(f"{number}-{name}-{part.minutes:g}min", clips, truths, settings))
-    longest = max(part.settings["minutes"] for part in found)
-    if max(asked, default=0) > longest:
-        raise UserError(f"--ask-at: expected minutes up to {longest:g}, got {max(asked):g}")
+    check_reached(arguments, [part.settings["minutes"] for part in found])
     return found
 
 
@@ -256,8 +253,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--features", type=Path, required=True, metavar="DIR", help="cache of latents, which has all of them")
     add("--budget-bytes", type=int, metavar="N", help="what the policy may hold, in every combination")
     add("--grid", type=Path, metavar="FILE", help="values to try; default: configs/policies/tuning has the policy's")
-    add("--ask-at", type=float, nargs="+", metavar="M", help="ask at these minutes too, in one pass")
-    add("--draws", type=int, default=1, metavar="N", help="the most recall questions at each of these; default: 1")
+    add_asking(add)
     add("--fps", type=float, default=1.0, help="frames to watch a second; default: %(default)g")
     add("--device", default="cpu", help="where towers, model and memory are, such as cuda; default: %(default)s")
     add("--out", type=Path, required=True, metavar="P.yaml", help="what was picked; P.json and the folder P beside it")
@@ -266,11 +262,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         raise UserError(f"--policy: expected one of {', '.join(CLASSES)}, or a class path, got {arguments.policy!r}")
     if arguments.out.suffix not in (".yaml", ".yml"):
         raise UserError(f"--out: expected a file such as P.yaml, got {arguments.out}")
-    for minutes in arguments.ask_at or ():
-        if not 0 < minutes < math.inf:
-            raise UserError(f"--ask-at: expected minutes above 0, got {minutes:g}")
-    if arguments.draws < 1 or (arguments.draws > 1 and not arguments.ask_at):
-        raise UserError(f"--draws: expected 1, or more with --ask-at, which says when, got {arguments.draws}")
+    check_asking(arguments)
     frame_rate(arguments.fps, "--fps")
     for path in (arguments.model, arguments.features, *arguments.data):
         if not path.is_dir():

@@ -11,6 +11,8 @@ Frame = tuple[np.ndarray, float]
 The frame is uint8 RGB of shape (H, W, 3), or what a vision tower made of it: latents float32 of shape (S, V).
 """
 
+FRAMES_OF_A_VIDEO = "These are frames of a video.\n"
+"""How VSI-Bench and VSI-SUPER begin every prompt."""
 OPTION_INSTRUCTION = "Answer with the option's letter from the given choices directly."
 WORD_INSTRUCTION = "Please answer the question using a single word or phrase."
 

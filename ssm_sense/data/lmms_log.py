@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ssm_sense.data import vsi_bench, vsi_super
+from ssm_sense.data.clip import FRAMES_OF_A_VIDEO
 from ssm_sense.data.datasets import layout_of
 from ssm_sense.data.rows import Row, read_table
 from ssm_sense.errors import UserError
@@ -108,7 +109,7 @@ def _keys(row: Row) -> list[Key]:
     options = tuple(map(str, row.get("options") or ()))
     if options:
         return [("vsr", clip, text, options, None)]
-    text = vsi_super.FRAMES_OF_A_VIDEO + text.removeprefix(vsi_super.FRAMES_OF_A_VIDEO)
+    text = FRAMES_OF_A_VIDEO + text.removeprefix(FRAMES_OF_A_VIDEO)
     if not _is_streaming(row):
         return [("vsc", clip, text, (), None)]
     return [(STREAMING, clip, text, (), float(t_s)) for t_s in row.get("query_times") or ()]

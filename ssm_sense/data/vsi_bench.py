@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ssm_sense.data.archive import is_inside, unpack
-from ssm_sense.data.clip import Clip, LostFrames, Question
+from ssm_sense.data.clip import FRAMES_OF_A_VIDEO, Clip, LostFrames, Question
 from ssm_sense.data.rows import Row, read_table, text_of
 from ssm_sense.data.video import VideoFile
 from ssm_sense.data.world.truth import events_beside
@@ -29,7 +29,6 @@ CHOICES = (
 )
 """Question types that are answered by an option's letter."""
 NUMBERS = ("object_counting", "object_abs_distance", "object_size_estimation", "room_size_estimation")
-FRAMES_OF_A_VIDEO = "These are frames of a video.\n"
 _OF_VSI_SUPER = re.compile(r"test_[\d.]+mins\.parquet$")
 
 

@@ -12,14 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ssm_sense.data.archive import is_inside, unpack
-from ssm_sense.data.clip import Clip, LostFrames, Question
+from ssm_sense.data.clip import FRAMES_OF_A_VIDEO, Clip, LostFrames, Question
 from ssm_sense.data.rows import Row, read_table
 from ssm_sense.data.video import VideoFile
 from ssm_sense.data.world.truth import events_beside
 from ssm_sense.errors import UserError
-
-FRAMES_OF_A_VIDEO = "These are frames of a video.\n"
-"""How every prompt begins; the rows of Recall bring it along, those of Count do not."""
 
 
 def lengths(folder: Path) -> list[float]:
@@ -120,6 +117,7 @@ def _questions(row: Row, duration_s: float) -> list[Question]:
         if row.get("answer") not in letters:
             raise ValueError(f"expected an answer among {', '.join(letters)}, got {row.get('answer')!r}")
         return [Question(text, row["answer"], duration_s, "vsr", options)]
+    # The rows of Recall bring it along, those of Count do not.
     text = FRAMES_OF_A_VIDEO + text.removeprefix(FRAMES_OF_A_VIDEO)
     if not str(row.get("split")).endswith("_streaming"):
         return [Question(text, _number(row.get("answer")), duration_s, "vsc")]

@@ -216,7 +216,7 @@ def test_a_cap_is_reported_and_is_the_exit_status(data, tmp_path, capsys):
         (["--ask-at", "1", "nan"], "--ask-at: expected minutes above 0, got nan"),
         (["--repeat", "1", "-2"], "--repeat: expected 0 or more, got -2"),
         (["--workers", "0"], "--workers: expected more than 0"),
-        (["--draws", "2"], "--draws: expected with --ask-at"),
+        (["--draws", "2"], "--draws: expected 1, or more with --ask-at"),
         (["--max-minutes", "0"], "--max-minutes: expected more than 0"),
         (["--max-bytes", "0"], "--max-bytes: expected more than 0"),
         (["--device", "toaster"], "--device toaster: "),

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from ssm_sense import tiny
-from ssm_sense.data.clip import Question
+from ssm_sense.data.clip import FRAMES_OF_A_VIDEO, Question
 from ssm_sense.data.world.names import LANDMARKS, NEEDLES, ROOM_KINDS
-from ssm_sense.data.world.questions import FRAMES_OF_A_VIDEO, order_question
+from ssm_sense.data.world.questions import order_question
 from ssm_sense.data.world.truth import NeedleTruth
 from ssm_sense.folder import load_model
 from ssm_sense.memory.policy import answer

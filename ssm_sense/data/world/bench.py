@@ -11,12 +11,12 @@ from itertools import combinations
 
 import numpy as np
 
-from ssm_sense.data.clip import Question
+from ssm_sense.data.clip import FRAMES_OF_A_VIDEO, Question
 from ssm_sense.data.world.crowd import crowd
 from ssm_sense.data.world.furnish import Piece, furnish
 from ssm_sense.data.world.house import House, plan_house
 from ssm_sense.data.world.names import COUNTABLE
-from ssm_sense.data.world.questions import FRAMES_OF_A_VIDEO, LETTERS
+from ssm_sense.data.world.questions import LETTERS
 from ssm_sense.data.world.truth import Truth
 
 _CLEAR_DEG = 20.0

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from ssm_sense.data.clip import Question
+from ssm_sense.data.clip import FRAMES_OF_A_VIDEO, Question
 from ssm_sense.data.world.captions import CAPTION_WORDS
 from ssm_sense.data.world.names import CATEGORIES, COLOURS, COUNTABLE, LANDMARKS, NEEDLES, ROOM_KINDS
-from ssm_sense.data.world.questions import FRAMES_OF_A_VIDEO, LETTERS, count_question, order_question, told_apart
+from ssm_sense.data.world.questions import LETTERS, count_question, order_question, told_apart
 from ssm_sense.data.world.truth import NeedleTruth, Truth
 
 Asker = Callable[[Truth, int, np.random.Generator], Question | None]

@@ -7,14 +7,13 @@ from itertools import permutations
 
 import numpy as np
 
-from ssm_sense.data.clip import Question
+from ssm_sense.data.clip import FRAMES_OF_A_VIDEO, Question
 from ssm_sense.data.world.controls import FEWEST_FACTS
 from ssm_sense.data.world.crowd import crowd_category
 from ssm_sense.data.world.names import COUNTABLE, QUESTION, random_stream
 from ssm_sense.data.world.truth import NeedleTruth, Truth
 from ssm_sense.errors import UserError
 
-FRAMES_OF_A_VIDEO = "These are frames of a video.\n"
 LETTERS = "ABCD"
 QUERIES = 10
 

@@ -6,11 +6,10 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from ssm_sense.data.clip import Question
+from ssm_sense.data.clip import FRAMES_OF_A_VIDEO, Question
 from ssm_sense.data.world.captions import caption
 from ssm_sense.data.world.mixture import KINDS, mixture, split_words, vocabulary
 from ssm_sense.data.world.names import CATEGORIES, NUMBERS, plural
-from ssm_sense.data.world.questions import FRAMES_OF_A_VIDEO
 from ssm_sense.data.world.truth import Truth
 
 ROUNDS = 8
