@@ -82,6 +82,7 @@ def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = Non
         source = LiveVideo(
             arguments.video,
             arguments.fps,
+            attempts=arguments.attempts,
             on_trouble=lambda trouble: view.say(f"{format_clock(trouble.t_s)}  {trouble.kind}: {trouble.detail}"),
         )
         frames = ((frame, begin_s + t_s) for frame, t_s in source)
@@ -91,6 +92,7 @@ def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = Non
             ends = f"{arguments.video} ends at {format_clock(video.duration_s)}"
             view.say(f"{ends}, and the session goes on at {format_clock(begin_s)}: there is nothing left to watch")
     with _interrupts() as stopped, _lines(arguments.jsonl, append=begin_s > 0) as write, view:
+        saved_at = time.monotonic()
         try:
             for happened in follow(session, frames, asked, stopped, 1 if live else FRAMES_AT_ONCE):
                 if isinstance(happened, Reply):
@@ -99,6 +101,9 @@ def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = Non
                 else:
                     view.frame(happened)
                     write({"type": "frame", **happened._asdict()})
+                if arguments.save is not None and time.monotonic() - saved_at >= 60 * arguments.save_every:
+                    session.save(arguments.save)
+                    saved_at = time.monotonic()
             if stopped():
                 view.say(f"interrupted after {format_clock(session.t_s)}")
             for seen in session.sightings():
@@ -207,9 +212,23 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--fps", type=float, default=1.0, help="frames to watch a second (default: 1)")
     parser.add_argument("--model", type=Path, metavar="DIR", help=f"default: {DEMO_MODEL}, or else the shipped one")
     parser.add_argument("--save", type=Path, metavar="STATE", help="write what the memory holds when done")
+    parser.add_argument(
+        "--save-every", type=float, default=10.0, metavar="M", help="and every so many minutes (default: %(default)g)"
+    )
     parser.add_argument("--resume", type=Path, metavar="STATE", help="go on from what --save wrote")
+    parser.add_argument(
+        "--attempts",
+        type=int,
+        default=5,
+        metavar="N",
+        help="how often in a row to open a lost source again, at last every ten seconds (default: %(default)s)",
+    )
     arguments = parser.parse_args(argv)
     frame_rate(arguments.fps, "--fps")
+    if not arguments.save_every >= 0:
+        raise UserError(f"--save-every: expected 0 minutes or more, got {arguments.save_every:g}")
+    if arguments.attempts < 0:
+        raise UserError(f"--attempts: expected 0 or more, got {arguments.attempts}")
     return arguments
 
 
@@ -261,7 +280,7 @@ def _lines(path: Path | None, append: bool) -> Iterator[Callable[[dict[str, Any]
 
 @contextmanager
 def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed; pressed again, it interrupts at once."""
+    """Whether Ctrl-C was pressed, or the process was told to end; the second time it is interrupted at once."""
     pressed = False
 
     def press(*_: object) -> None:
@@ -270,8 +289,9 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         pressed = True
 
-    before = signal.signal(signal.SIGINT, press)
+    before = {number: signal.signal(number, press) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: pressed
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

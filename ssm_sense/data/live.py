@@ -20,6 +20,7 @@ from ssm_sense.data.decode import ROUNDING_S, frame_rate
 from ssm_sense.data.live_source import CAMERA, NETWORK, Lost, is_live, open_live
 from ssm_sense.data.picture import Presentation
 from ssm_sense.data.track import MOST_PIXELS
+from ssm_sense.data.unwrap import Unwrapped
 from ssm_sense.data.video import VideoFile
 from ssm_sense.errors import UserError
 
@@ -62,7 +63,8 @@ class LiveVideo:
     source: a URL (rtsp, rtmp, http, https, udp, tcp), a device such as /dev/video0, a named pipe, or "-" for stdin.
     fps: frames to yield per second of the source, .0001 to 1,000.
     size: (H, W) to scale to, the aspect not kept; None for its own.
-    attempts: how often in a row to open it again before giving up. timeout_s: for opening, and for each read.
+    attempts: how often in a row to open it again, without a picture, before giving up. timeout_s: for opening, and for
+        each read.
     format: FFmpeg's name of it, where it cannot be told from the content, as of most raw streams.
     on_trouble: is told of everything that goes wrong; by default it is logged.
 
@@ -112,25 +114,24 @@ class _Watch:
         self._zero: Fraction | None = None  # the source's time at which its first picture began
         self._held: tuple[np.ndarray, Fraction] | None = None  # the picture on show, and when it began, in seconds
         self._seen_at = time.monotonic()
+        self._untimed: tuple[Fraction, float] | None = None  # what pictures without times are timed from, by the wall
+        self._tries = 0  # attempts since the last picture
         self._size = live.size
         self._corrupt = 0
         self._usual_s = 0.0  # from one picture to the next, as the source declares
 
     def frames(self) -> Iterator[Frame]:
         live = self._live
-        tries = 0
         opened_before = False
         while True:
             why, whole_s = "the stream ended", None
             try:
                 with open_live(live.source, live.format, live.timeout_s) as container:
                     if opened_before:
-                        self._report("reconnected", f"after {tries} attempts")
+                        self._report("reconnected", f"after {self._tries} attempts")
                     opened_before = True
                     whole_s = None if container.duration is None else container.duration / 1e6
-                    for frame in self._watch(container, whole_s):
-                        tries = 0
-                        yield frame
+                    yield from self._watch(container, whole_s)
             except Lost as lost:
                 why = str(lost)
             if not opened_before:
@@ -139,13 +140,13 @@ class _Watch:
             if self._is_pipe() or (whole_s is not None and self._now_s() + live.gap_s >= whole_s):
                 yield from self._last()
                 return
-            if tries >= live.attempts:
+            if self._tries >= live.attempts:
                 yield from self._last()
                 raise UserError(f"{live.source}: lost after {self._now_s():.1f} s: {why}")
-            if tries == 0:
+            if self._tries == 0:
                 self._report("lost", why)
-            time.sleep(min(FIRST_WAIT_S * 2**tries, LONGEST_WAIT_S))
-            tries += 1
+            time.sleep(min(FIRST_WAIT_S * 2**self._tries, LONGEST_WAIT_S))
+            self._tries += 1
 
     def _is_pipe(self) -> bool:
         return "://" not in self._live.source and not self._live.source.startswith(CAMERA)
@@ -164,6 +165,8 @@ class _Watch:
         stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         stream.thread_type = "SLICE"  # threads by frame would hold back as many pictures as there are threads
         self._usual_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
+        unwrapped = Unwrapped(container.format.name, stream.time_base or Fraction(1))
+        self._untimed = None
         present: Presentation | None = None
         # What declares its length begins anew with the times that it had, anything else with times of its own.
         anchored = self._held is None or (whole_s is not None and self._zero is not None)
@@ -173,11 +176,12 @@ class _Watch:
                 self._size = present.size
                 if math.prod(present.size) > MOST_PIXELS:
                     raise Lost(f"declares {present.size} pixels")
-            time_s = None if picture.pts is None else Fraction(picture.pts) * (stream.time_base or Fraction(0))
+            time_s = None if picture.pts is None else unwrapped(picture.pts) * (stream.time_base or Fraction(0))
             begins = self._clock(time_s, anchored)
             anchored = anchored or time_s is not None
             if begins is None:
                 continue
+            self._tries = 0
             yield from self._show(begins)
             self._held = present(picture), begins
             self._seen_at = time.monotonic()
@@ -194,7 +198,7 @@ class _Watch:
         on_show, usual = self._held[1], Fraction(self._usual_s).limit_denominator(1000)
         wall = max(Fraction(time.monotonic() - self._seen_at).limit_denominator(1000), usual)
         if time_s is None:
-            return on_show + (usual if anchored and usual else wall)
+            return on_show + usual if anchored and usual else self._by_the_wall(on_show)
         if self._zero is None:
             self._zero = time_s - on_show - usual
         begins = time_s - self._zero
@@ -204,6 +208,16 @@ class _Watch:
             self._zero = time_s - on_show - wall
             return on_show + wall
         return begins if begins >= on_show else None
+
+    def _by_the_wall(self, on_show: Fraction) -> Fraction:
+        """Seconds of the stream now, counted from the first picture of this connection that had no time.
+
+        Added up from picture to picture they would run ahead, or behind by what is done with the frames in between.
+        """
+        if self._untimed is None:
+            self._untimed = on_show, self._seen_at
+        began, began_at = self._untimed
+        return max(on_show, began + Fraction(time.monotonic() - began_at).limit_denominator(1000))
 
     def _show(self, until: Fraction) -> Iterator[Frame]:
         """The frames that are due before a picture begins, all of the one on show; none across a gap."""

@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssm_sense.data.unwrap import Unwrapped
 from ssm_sense.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,10 +39,14 @@ class VideoTrack:
     picture_ticks: int
 
     def packets(self) -> Iterator["av.Packet"]:
-        """Read packets in decoding order until the file ends or stops making sense."""
+        """Read packets in decoding order until the file ends or stops making sense.
+
+        Their times go on where timestamps begin anew, as those of a transport stream do after 26.5 hours.
+        """
         import av
 
         untimed = self.container.format.name == "avi"
+        unwrapped = Unwrapped(self.container.format.name, self.tick_s)
         packets = self.container.demux(self.stream)
         while True:
             try:
@@ -55,6 +60,8 @@ class VideoTrack:
                 return
             if untimed:  # AVI keeps no presentation times; FFmpeg makes some up, in decoding order.
                 packet.pts = None
+            elif packet.pts is not None:
+                packet.pts = unwrapped(packet.pts)
             if packet.size:
                 yield packet
 

@@ -20,6 +20,9 @@ _EVERY = 4
 """Of so many frames training compares one by itself."""
 _ROOMS = 2**20
 """More than a stream has."""
+_LONG = 2.0**20
+"""Frames of a stay from which on all that it has so far counts half: a sum to which one more of some millions is added
+loses it, and the number itself stops at 2^24."""
 _UNIT = 127.0
 """What a key is kept in: 1 is so many steps of a signed byte."""
 
@@ -93,6 +96,8 @@ class Places(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Where stays begin (B, T), and of the one in progress at each frame the sum (B, T, W) and the frames (B, T).
 
+        Of a stay that goes on for more than a million frames, sum and frames are halved whenever it has as many.
+
         Args:
             described_BTW: of each frame. boundary_BT: where stays begin if ``unlike`` is not set.
             sums_BW: of the stay in progress before the first of them. frames_B: how many it has.
@@ -105,7 +110,7 @@ class Places(nn.Module):
         ):
             alike = self.alike(self.key(sums[-1]).unsqueeze(1), key.unsqueeze(1)).flatten()
             begins = boundary | ((frames[-1] > 0) & (alike < unlike))
-            before = (~begins).to(frames_B.dtype)
+            before = torch.where(frames[-1] >= _LONG, 0.5, 1.0) * (~begins).to(frames_B.dtype)
             begun.append(begins)
             sums.append(before.unsqueeze(1) * sums[-1] + described)
             frames.append(before * frames[-1] + 1)

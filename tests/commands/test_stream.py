@@ -28,11 +28,12 @@ from ssm_sense.vision import SiglipTower
 FRAMES = 21
 
 
-def write(path: Path, frames: int = FRAMES) -> Path:
-    """A frame a second, a new colour every five."""
+def write(path: Path, frames: int = FRAMES, brighter: int = 0) -> Path:
+    """A frame a second, a new colour every five, and each of the five so much brighter than the one before."""
     draw = np.random.default_rng(0)
-    colours = draw.integers(0, 256, (FRAMES // 5 + 1, 3), dtype=np.uint8)
-    write_video(path, (np.full((32, 48, 3), colours[i // 5]) for i in range(frames)), fps=1.0)
+    colours = draw.integers(0, 256 - 4 * brighter, (FRAMES // 5 + 1, 3), dtype=np.uint8)
+    shown = (colours[i // 5] + np.uint8(brighter * (i % 5)) for i in range(frames))
+    write_video(path, (np.full((32, 48, 3), colour) for colour in shown), fps=1.0)
     return path
 
 
@@ -133,23 +134,44 @@ def test_what_is_due_after_the_end_is_answered_at_the_end_with_a_note(video: Pat
     assert "00:00:20  Three?\n          21\n" in text
 
 
-def test_an_interrupt_ends_cleanly_with_what_was_seen(video: Path, tmp_path: Path, capsys) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_cleanly_with_what_was_seen(
+    number: signal.Signals, video: Path, tmp_path: Path, capsys
+) -> None:
     class Impatient(Counting):
         def observe(self, latents, surprise, t_s) -> Observation:
             if self.seen == 3:
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(number)
             return super().observe(latents, surprise, t_s)
 
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
     state = tmp_path / "state"
     arguments = [str(video), "--ask", "How many?", "--at", "19", "--save", str(state)]
     assert main(arguments, lambda _: Session(Impatient(), FirstPixel())) == 0
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
     text = capsys.readouterr().out
     seen = int(State.load(state)["seen"])
     assert 4 <= seen < FRAMES
     assert f"How many? (due at 00:00:19, after the end)\n          {seen}\n" in text
     assert f"interrupted after 00:00:{seen - 1:02d}\n" in text
+
+
+@pytest.mark.parametrize(("minutes", "often"), [("0", True), ("10", False)])
+def test_what_is_held_is_saved_on_the_way(minutes: str, often: bool, video: Path, tmp_path: Path) -> None:
+    """What a power cut would leave: the state of what was seen up to a few frames before, or none before the end."""
+    state, seen = tmp_path / "state", []
+
+    class Watched(Counting):
+        def observe(self, latents, surprise, t_s) -> Observation:
+            if state.exists():
+                seen.append(int(State.load(state)["seen"]))
+            return super().observe(latents, surprise, t_s)
+
+    session = Session(Watched(), FirstPixel())
+    assert main([str(video), "--save", str(state), "--save-every", minutes], lambda _: session) == 0
+    assert int(State.load(state)["seen"]) == FRAMES
+    assert (len(set(seen)) > 1) == often
+    assert bool(seen) == often
 
 
 def test_a_second_interrupt_is_heard_at_once(video: Path) -> None:
@@ -278,8 +300,10 @@ def model_folder(model: SsmSense, tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def test_saved_and_resumed_is_as_if_never_interrupted(video: Path, model_folder: Path, tmp_path: Path, capsys) -> None:
-    part = write(tmp_path / "part.mp4", frames=9)
+def test_saved_and_resumed_is_as_if_never_interrupted(model_folder: Path, tmp_path: Path, capsys) -> None:
+    # No two frames are alike: which of equals is a thing's surest sighting hangs on how they were rounded.
+    video = write(tmp_path / "whole.mp4", brighter=8)
+    part = write(tmp_path / "part.mp4", frames=9, brighter=8)
     asks = ["--ask", "how many chairs are there", "--ask", "which room is this", "--options", "kitchen", "bedroom"]
     common = ["--model", str(model_folder)]
     assert main([str(video), *common, *asks, "--jsonl", str(tmp_path / "a"), "--save", str(tmp_path / "whole")]) == 0

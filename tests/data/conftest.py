@@ -86,6 +86,26 @@ class Films:
         return path
 
 
+def days(path: Path, pictures: int, step_s: int) -> Path:
+    """A transport stream of one small picture every so many seconds, whose timestamps begin anew after 26.5 hours."""
+    with av.open(str(path), "w", options={"mpegts_copyts": "1"}) as container:
+        stream: Any = container.add_stream("mpeg2video", rate=25)
+        stream.height, stream.width, stream.pix_fmt, stream.gop_size = 16, 32, "yuv420p", 1
+        frames = (av.VideoFrame.from_ndarray(np.full((16, 32, 3), n, np.uint8), "rgb24") for n in range(pictures))
+        packets = [packet for frame in (*frames, None) for packet in stream.encode(frame)]
+        for number, packet in enumerate(packets):
+            packet.pts = packet.dts = (10 + number * step_s) * 90_000
+            packet.time_base = Fraction(1, 90_000)
+            container.mux(packet)
+    return path
+
+
+@pytest.fixture
+def film_of_days(tmp_path: Path) -> Path:
+    """200 pictures, of greys 0, 1, ..., one every 1,000 s: 55 hours, in which timestamps begin anew twice."""
+    return days(tmp_path / "days.ts", 200, 1000)
+
+
 @pytest.fixture
 def films(tmp_path: Path) -> Films:
     return Films(tmp_path)

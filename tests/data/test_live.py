@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,47 @@ def test_a_clock_that_begins_anew_goes_on(films: Any, serve: Callable[[Reply], s
     seconds = [t_s for _, t_s in frames]
     assert seconds == sorted(set(seconds))
     assert len(frames) >= 38
+
+
+def test_timestamps_that_begin_anew_after_a_day_are_no_trouble(film_of_days: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(film_of_days.read_bytes()))
+    writer.start()
+    frames, troubles, error = watch(str(pipe), fps=0.001, gap_s=5000)
+    writer.join()
+    assert error == ""
+    assert {trouble.kind for trouble in troubles} == {"gap"}
+    assert [t_s for _, t_s in frames] == [1000.0 * n for n in range(200)]
+
+
+def test_connections_that_give_pictures_are_no_failed_attempts(films: Any, serve: Callable[[Reply], str]) -> None:
+    path = films.make("film.ts", 20)
+
+    def reply(handler: BaseHTTPRequestHandler, number: int) -> None:
+        stream(handler, path.read_bytes()) if number < 6 else handler.send_error(410)
+
+    # A frame a hundred seconds: none is due while these connections last.
+    frames, troubles, error = watch(serve(reply), fps=0.01, attempts=2)
+    assert len(frames) == 1
+    assert [trouble.kind for trouble in troubles if trouble.kind != "gap"] == [*["lost", "reconnected"] * 5, "lost"]
+    assert "lost after" in error
+
+
+def test_pictures_without_times_keep_to_the_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(live.time, "monotonic", lambda: now)
+    watched = live._Watch(LiveVideo("http://camera/live"), lambda trouble: None)
+    watched._usual_s = 0.04
+    watched._held = np.zeros((2, 2, 3), np.uint8), Fraction(0)
+    for number in range(2 * 3600):
+        now += 0.07 if number % 2 else 0.01
+        begins = watched._clock(None, anchored=False)
+        assert begins is not None
+        watched._held = watched._held[0], begins
+        now += 0.01  # while the frames were looked at
+        watched._seen_at = now
+    assert float(begins) == pytest.approx(now, abs=0.1)
 
 
 def test_a_server_that_stalls_is_left(films: Any, serve: Callable[[Reply], str]) -> None:

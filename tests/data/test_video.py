@@ -218,6 +218,15 @@ def test_a_file_without_timestamps_runs_at_its_nominal_rate(films: Any) -> None:
     assert shown(films, path, 10.0) == list(range(0, 60, 3))
 
 
+def test_a_transport_stream_of_days_is_read_to_its_end(film_of_days: Path) -> None:
+    video = VideoFile(film_of_days, 0.001)
+    frames = list(video)
+    assert [t_s for _, t_s in frames] == [1000.0 * n for n in range(200)]
+    assert [float(frame.mean()) for frame, _ in frames] == pytest.approx(list(range(200)), abs=2)
+    late = list(VideoFile(film_of_days, 0.001, start_s=150_000))
+    assert [t_s for _, t_s in late] == [1000.0 * n for n in range(150, 200)]
+
+
 def test_without_a_declared_length_the_packets_are_measured(films: Any) -> None:
     path = films.make("live.mkv", 60, sound_s=4.0)
     content = path.read_bytes()

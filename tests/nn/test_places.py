@@ -1,5 +1,7 @@
 """Places are known again by what their frames have in common; nothing is taken for another before that is learned."""
 
+import math
+
 import pytest
 import torch
 
@@ -67,6 +69,30 @@ def test_a_place_holds_the_most_of_each_kind_and_its_key_is_weighed_by_frames() 
     keys = made.key(torch.stack([first, again]))
     expected = torch.nn.functional.normalize(30 * keys[0] + 10 * keys[1], dim=0)
     torch.testing.assert_close(state["key"][0, 0] / 127.0, expected, atol=1 / 127, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("seen", [2.0**20, 2.0**24, 2.0**30])
+def test_a_stay_of_weeks_still_takes_in_what_it_shows(seen: float) -> None:
+    made, never = places(), torch.zeros(1, 64, dtype=torch.bool)
+    old, new = torch.rand(2, 1, 1, 16)
+    sums, frames = seen * old[:, 0], torch.full((1,), seen)
+    for _ in range(64):  # 4,096 frames
+        _, all_sums, all_frames = made.stays(new.expand(1, 64, -1), never, sums, frames, made.unlike)
+        sums, frames = all_sums[:, -1], all_frames[:, -1]
+    before = seen / 2 ** max(1.0, math.log2(seen) - 20 + 1)
+    torch.testing.assert_close(frames, torch.tensor([before + 4096]), rtol=1e-3, atol=0)
+    torch.testing.assert_close(sums, before * old[:, 0] + 4096 * new[:, 0], rtol=1e-3, atol=0)
+
+
+@torch.no_grad()
+def test_a_stay_of_hours_is_summed_up_whole() -> None:
+    made, hours = places(), 4 * 3600 * 30
+    frames, never = torch.full((1,), float(hours)), torch.zeros(1, 1, dtype=torch.bool)
+    sums, one = torch.rand(1, 16) * hours, torch.rand(1, 1, 16)
+    _, after, number = made.stays(one, never, sums, frames, made.unlike)
+    assert number.tolist() == [[hours + 1]]
+    assert torch.equal(after, sums + one)
 
 
 @torch.no_grad()
