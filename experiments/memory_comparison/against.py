@@ -6,11 +6,11 @@ The difference of all questions together with its 95% bootstrap interval over st
 randomisation test over streams, and p corrected by Holm over the lines.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from ssm_sense.data.rows import read_jsonl
 from ssm_sense.metrics.compare import holm, paired_difference
 
 Credits = dict[tuple[str, float, int], float]
@@ -19,8 +19,8 @@ Credits = dict[tuple[str, float, int], float]
 
 def main(ours: Path, rivals: Path) -> None:
     """Print a line for each cell of the rivals' sweep: points, ours of seed 0 minus the rival."""
-    cells = [cell for cell in _cells(rivals) if cell["error"] is None]
-    (us,) = (_credits(cell) for cell in _cells(ours) if cell["grid"] == {"policy": "ours"} and cell["seed"] == 0)
+    cells = [cell for _, cell in read_jsonl(rivals) if cell["error"] is None]
+    (us,) = (_credits(cell) for _, cell in read_jsonl(ours) if cell["grid"] == {"policy": "ours"} and cell["seed"] == 0)
     lines = []
     for cell in cells:
         them = _credits(cell)
@@ -34,10 +34,6 @@ def main(ours: Path, rivals: Path) -> None:
         points = f"{100 * found.value:.0f} ({100 * found.low:.0f} to {100 * found.high:.0f})"
         name = " ".join(reversed(cell["grid"].values()))
         print(f"| {name} | {held:,} | {100 * right:.0f} | {points} | {found.p:.4f} | {p:.4f} |")
-
-
-def _cells(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _credits(cell: dict[str, Any]) -> Credits:

@@ -6,13 +6,12 @@ Medians of milliseconds: of frames, in the last tenth of all streams over the fi
 answers, at the last time that is asked at over the first. Reads every frames.jsonl and rows.jsonl below the folder.
 """
 
-import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any
+
+from ssm_sense.data.rows import read_jsonl
 
 _MOST_FIRST_S = 600.0
 
@@ -26,11 +25,11 @@ def main(folder: Path) -> None:
         held: set[int] = set()
         lengths: dict[str, float] = {}
         name = ""
-        for row in _lines(path):
+        for _, row in read_jsonl(path):
             if row.get("error") is None:
                 name, lengths[row["clip"]] = row["run"], row["duration_s"]
                 answers[row["t_s"]].append(row["answer_ms"])
-        for frame in _lines(path.with_name("frames.jsonl")):
+        for _, frame in read_jsonl(path.with_name("frames.jsonl")):
             length = lengths.get(frame["clip"])
             if length is None:
                 continue
@@ -44,12 +43,6 @@ def main(folder: Path) -> None:
             c, d = (median(answers[t]) for t in (min(answers), max(answers)))
             numbers = f"{a:.2f} | {b:.2f} | {b / a:.2f} | {c:.1f} | {d:.1f} | {d / c:.2f}"
             print(f"| {name} | {numbers} | {min(held):,} to {max(held):,} |")
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
 
 
 if __name__ == "__main__":

@@ -3,19 +3,18 @@
 python experiments/memory_comparison/scores.py experiments/memory_comparison/count/rows.jsonl
 """
 
-import json
 import sys
 from collections import defaultdict
 from pathlib import Path
 
+from ssm_sense.data.rows import read_jsonl
 from ssm_sense.metrics.interval import stream_mean
 
 
 def main(rows: Path) -> None:
     """Print each policy's score in percent at each minute of `vsr` or `vsc`, of all of those, and on the way."""
     scores: dict[tuple[str, str], list[tuple[float, str, int]]] = defaultdict(list)
-    for line in rows.read_text(encoding="utf-8").splitlines():
-        cell = json.loads(line)
+    for _, cell in read_jsonl(rows):
         name = " ".join(cell["grid"].values())
         for row in cell["result"]:
             credit = float(row["correct"] if "correct" in row else row["mra"])

@@ -3,13 +3,13 @@
 python experiments/revisits/ratio.py experiments/revisits/repeat/rows.jsonl [POLICY ...]
 """
 
-import json
 import sys
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
+from ssm_sense.data.rows import read_jsonl
 from ssm_sense.metrics.interval import percentiles, stream_mean, stream_weights
 
 FIRST_S = 600.0
@@ -20,8 +20,7 @@ def main(rows: Path, *policies: str) -> None:
     scores: dict[tuple[str, float], dict[str, list[tuple[float, float, float]]]] = defaultdict(
         lambda: defaultdict(list)
     )
-    for line in rows.read_text(encoding="utf-8").splitlines():
-        cell = json.loads(line)
+    for _, cell in read_jsonl(rows):
         policy = cell["grid"]["policy"]
         for row in cell["result"] if not policies or policy in policies else ():
             if row["kind"] == "vsc":

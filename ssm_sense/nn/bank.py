@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssm_sense.nn.event_pool import EventPool
-from ssm_sense.nn.peak_pool import NOTHING, peak_so_far
+from ssm_sense.nn.peak_pool import NOTHING, peaks_before
 from ssm_sense.state import State
 
 Judged = Literal["beginning", "peak", "age"]
@@ -109,21 +109,20 @@ class EventBank(nn.Module):
         """
         pooled, pool = self.pool(u_BTSD, boundary_BT, state.sub("pool"))
         ended = torch.cat([state["pool.last"].unsqueeze(1), pooled[:, :-1]], dim=1)
-        level_BT = self._levels(surprise_BT, boundary_BT, state["level"])
-        before_BT = torch.cat([state["level"].unsqueeze(1), level_BT[:, :-1]], dim=1)
+        before_BT, level_B = self._levels(surprise_BT, boundary_BT, state["level"])
         for t in boundary_BT.any(0).nonzero().squeeze(1).tolist():
             after = self._written(ended[:, t], state.replace(level=before_BT[:, t]))
             state = State({name: _where(boundary_BT[:, t], after[name], tensor) for name, tensor in state.items()})
-        return state.replace(level=level_BT[:, -1], **{f"pool.{name}": tensor for name, tensor in pool.items()})
+        return state.replace(level=level_B, **{f"pool.{name}": tensor for name, tensor in pool.items()})
 
-    def _levels(self, surprise_BT: Tensor | None, boundary_BT: Tensor, level_B: Tensor) -> Tensor:
-        """How much the event in progress has surprised up to each frame, (B, T)."""
+    def _levels(self, surprise_BT: Tensor | None, boundary_BT: Tensor, level_B: Tensor) -> tuple[Tensor, Tensor]:
+        """How much the event in progress has surprised before each frame, (B, T), and after the last, (B,)."""
         heard_BT = level_B.new_ones(boundary_BT.shape)
         if self.judged != "age" and surprise_BT is not None:
             heard_BT = surprise_BT.to(level_B.dtype)
         if self.judged == "beginning":
             heard_BT = heard_BT.where(boundary_BT, NOTHING)
-        return peak_so_far(heard_BT.unsqueeze(-1), boundary_BT, level_B.unsqueeze(-1)).squeeze(-1)
+        return peaks_before(heard_BT, boundary_BT, level_B)
 
     def flush(self, state: State) -> State:
         """A copy of the state into which the event in progress is written as if it ended now."""

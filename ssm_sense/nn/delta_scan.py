@@ -86,11 +86,12 @@ class ScannedDeltaEpisode(DeltaEpisode):
         """Advance over T frames, as `DeltaEpisode` does."""
         pooled, pool = self.pool(u_BTSD, boundary_BT, state.sub("pool"))
         x = torch.cat([state["pool.last"].unsqueeze(1), pooled[:, :-1]], dim=1).transpose(1, 2)
-        write_BT, after = self._written(surprise_BT, boundary_BT, state)
-        gate = write_BT[:, None, :, None]
+        write_BT, gate = self.gate(surprise_BT, boundary_BT, state.sub("gate"))
+        share = write_BT[:, None, :, None]
+        after: dict[str, Tensor] = {}
         for i, layer in enumerate(cast(list[GatedDelta], self.layers)):
-            x, after[f"{i}.memory"] = _scanned(layer, x, state[f"{i}.memory"], gate)
-        return State.join({"pool": pool, **after})
+            x, after[f"{i}.memory"] = _scanned(layer, x, state[f"{i}.memory"], share)
+        return State.join({"pool": pool, "gate": gate, **after})
 
 
 def _scanned(layer: GatedDelta, x_BPTD: Tensor, memory: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:

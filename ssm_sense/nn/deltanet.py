@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssm_sense.nn.event_gate import EventGate
+from ssm_sense.nn.event_gate import EventGate, EveryEvent
 from ssm_sense.nn.event_pool import EventPool
 from ssm_sense.state import State
 
@@ -117,22 +117,17 @@ class DeltaEpisode(nn.Module):
                 f"{tokens}, {layers}, {heads} and {head_width}"
             )
         self.width, self.tokens, self.heads, self.head_width = width, tokens, heads, head_width
-        self.gate = gate
+        self.gate = gate or EveryEvent()
         self.pool = EventPool(width, tokens)
         self.layers = nn.ModuleList(GatedDelta(width, heads, head_width) for _ in range(layers))
         self.norm = nn.RMSNorm(width)
 
     def initial_state(self, streams: int) -> State:
-        """``pool``, the event in progress (`EventPool`), and ``i.memory`` (B, P, H, K, K) per layer.
-
-        With a gate also ``level`` (B,), how much the event in progress has surprised.
-        """
+        """``pool``, the event in progress, ``gate``, its own, and ``i.memory`` (B, P, H, K, K) a layer."""
         shape = (streams, self.tokens, self.heads, self.head_width, self.head_width)
         blank = self.norm.weight.new_zeros(shape, dtype=torch.float32)
         parts: dict[str, State | Tensor] = {f"{i}.memory": blank for i in range(len(self.layers))}
-        if self.gate is not None:
-            parts["level"] = self.norm.weight.new_zeros(streams, dtype=torch.float32)
-        return State.join({"pool": self.pool.initial_state(streams), **parts})
+        return State.join({"pool": self.pool.initial_state(streams), "gate": self.gate.initial_state(streams), **parts})
 
     def forward(self, u_BTSD: Tensor, boundary_BT: Tensor, state: State, surprise_BT: Tensor | None = None) -> State:
         """Advance over T frames: write the event before each boundary, hold the matrices everywhere else.
@@ -141,30 +136,20 @@ class DeltaEpisode(nn.Module):
         """
         pooled, pool = self.pool(u_BTSD, boundary_BT, state.sub("pool"))
         ended = torch.cat([state["pool.last"].unsqueeze(1), pooled[:, :-1]], dim=1)
-        write_BT, level = self._written(surprise_BT, boundary_BT, state)
+        write_BT, gate = self.gate(surprise_BT, boundary_BT, state.sub("gate"))
         for t in boundary_BT.any(0).nonzero().squeeze(1).tolist():
             state = self._write(ended[:, t], write_BT[:, t], state)
-        return state.replace(**level, **{f"pool.{name}": tensor for name, tensor in pool.items()})
-
-    def _written(
-        self, surprise_BT: Tensor | None, boundary_BT: Tensor, state: State
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """How much of the event before each frame is written, (B, T), and what of the state that leaves."""
-        if self.gate is None:
-            return boundary_BT.to(torch.float32), {}
-        write_BT, level_B = self.gate(surprise_BT, boundary_BT, state["level"])
-        return write_BT, {"level": level_B}
+        return state.replace(**State.join({"pool": pool, "gate": gate}))
 
     def flush(self, state: State) -> State:
         """A copy of the state into which the event in progress is written as if it ended now."""
         last = state["pool.last"]
-        write_B = last.new_ones(last.shape[0]) if self.gate is None else self.gate.at(state["level"])
-        return self._write(last, write_B, state)
+        return self._write(last, self.gate.so_far(state.sub("gate"), last), state)
 
     def alone(self, state: State) -> State:
         """A copy that remembers no event but the one in progress."""
         blank = self.initial_state(state["pool.last"].shape[0])
-        return blank.replace(**{name: tensor for name, tensor in state.items() if name.startswith(("pool.", "level"))})
+        return blank.replace(**{name: tensor for name, tensor in state.items() if name.startswith(("pool.", "gate."))})
 
     def read(self, state: State, probes_RD: Tensor) -> Tensor:
         """What R learned probes read from the state, each by one step with gate 0: (B, R, P, D).

@@ -5,7 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ssm_sense.nn.event_gate import EventGate
+from ssm_sense.nn.event_gate import EventGate, EveryEvent
 from ssm_sense.nn.event_pool import Pooling, pool_of
 from ssm_sense.nn.mamba import Mamba
 from ssm_sense.nn.temporal import READ_GAIN
@@ -61,20 +61,19 @@ class Episode(nn.Module):
         gate: EventGate | None = None,
     ) -> None:
         super().__init__()
-        self.width, self.tokens, self.gate = width, tokens, gate
+        self.width, self.tokens = width, tokens
+        self.gate = gate or EveryEvent()
         self.pool = pool_of(pool, width, tokens)
         self.blocks = nn.ModuleList(EpisodeBlock(width, state_size) for _ in range(layers))
         self.norm = nn.RMSNorm(width)
         self.gain = nn.Parameter(torch.tensor(READ_GAIN))
 
     def initial_state(self, streams: int) -> State:
-        """``pool``, the event in progress (`EventPool`), and ``i.ssm`` (B, P, E, N) per block.
-
-        With a gate also ``level`` (B,), how much the event in progress has surprised.
-        """
-        parts: dict[str, State | Tensor] = {"pool": self.pool.initial_state(streams)}
-        if self.gate is not None:
-            parts["level"] = self.norm.weight.new_zeros(streams, dtype=torch.float32)
+        """``pool``, the event in progress (`EventPool`), ``gate``, its own, and ``i.ssm`` (B, P, E, N) per block."""
+        parts: dict[str, State | Tensor] = {
+            "pool": self.pool.initial_state(streams),
+            "gate": self.gate.initial_state(streams),
+        }
         for i, block in enumerate(cast(list[EpisodeBlock], self.blocks)):
             flat = block.mix.initial_state(streams * self.tokens)["ssm"]
             parts[f"{i}.ssm"] = flat.unflatten(0, (streams, self.tokens))
@@ -87,23 +86,21 @@ class Episode(nn.Module):
         """
         pooled, pool = self.pool(u_BTSD, boundary_BT, state.sub("pool"))
         ended = torch.cat([state["pool.last"].unsqueeze(1), pooled[:, :-1]], dim=1)
-        write_BT, level = boundary_BT, {}
-        if self.gate is not None:
-            write_BT, level["level"] = self.gate(surprise_BT, boundary_BT, state["level"])
+        write_BT, gate = self.gate(surprise_BT, boundary_BT, state.sub("gate"))
         _, after = self._mix(ended, write_BT.to(pooled.dtype), state)
-        return State.join({"pool": pool, **level, **after})
+        return State.join({"pool": pool, "gate": gate, **after})
 
     def flush(self, state: State) -> State:
         """A copy of the state into which the event in progress is written as if it ended now."""
         last = state["pool.last"]
-        write_B = last.new_ones(last.shape[0]) if self.gate is None else self.gate.at(state["level"])
+        write_B = self.gate.so_far(state.sub("gate"), last)
         _, after = self._mix(last.unsqueeze(1), write_B.to(last.dtype).unsqueeze(1), state)
         return state.replace(**after)
 
     def alone(self, state: State) -> State:
         """A copy that remembers no event but the one in progress."""
         blank = self.initial_state(state["pool.last"].shape[0])
-        return blank.replace(**{name: tensor for name, tensor in state.items() if name.startswith(("pool.", "level"))})
+        return blank.replace(**{name: tensor for name, tensor in state.items() if name.startswith(("pool.", "gate."))})
 
     def read(self, state: State, probes_RD: Tensor) -> Tensor:
         """What R learned probes read from the state, each by one step with gate 0: (B, R, P, D).

@@ -59,3 +59,12 @@ def peak_so_far(shown_BTC: Tensor, boundary_BT: Tensor, before_BC: Tensor) -> Te
         reach *= 2
     before = torch.where((event == 0).unsqueeze(-1), before_BC.unsqueeze(1), NOTHING)
     return torch.maximum(shown, before)
+
+
+def peaks_before(shown_BT: Tensor, boundary_BT: Tensor, before_B: Tensor) -> tuple[Tensor, Tensor]:
+    """The running maximum (B, T) of the event up to the frame before each, and (B,) of that in progress after the last.
+
+    before_B: that of the event in progress, up to the frame before the first.
+    """
+    peak_BT = peak_so_far(shown_BT.unsqueeze(-1), boundary_BT, before_B.unsqueeze(-1)).squeeze(-1)
+    return torch.cat([before_B.unsqueeze(1), peak_BT[:, :-1]], dim=1), peak_BT[:, -1]

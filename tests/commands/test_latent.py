@@ -20,6 +20,15 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def fit(memory: str) -> list[str]:
+    """A training of two steps, kept in a folder of that name."""
+    return [
+        "latent", "fit", f"--config={ROOT / 'configs' / 'latent' / memory}.yaml", "--trainer.max_steps=2",
+        "--model.lr_scheduler.init_args.total_steps=2", "--data.events=12", "--data.facts=4", "--data.batch_size=2",
+        "--trainer.val_check_interval=2", "--data.val_batches=1", "--folder=kept",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_config_instantiates_at_matched_bytes(path: Path) -> None:
     system = LatentCLI(LatentModule, LatentData, args=[f"--config={path}"], run=False, seed_everything_default=0)
@@ -44,12 +53,7 @@ def test_config_instantiates_at_matched_bytes(path: Path) -> None:
     ],
 )
 def test_trained_kept_and_asked(memory: str, held: int, capsys: pytest.CaptureFixture[str]) -> None:
-    args = [
-        "latent", "fit", f"--config={ROOT / 'configs' / 'latent' / memory}.yaml", "--trainer.max_steps=2",
-        "--model.lr_scheduler.init_args.total_steps=2", "--data.events=12", "--data.facts=4", "--data.batch_size=2",
-        "--trainer.val_check_interval=2", "--data.val_batches=1", "--folder=kept",
-    ]  # fmt: skip
-    assert cli.main(args) == 0
+    assert cli.main(fit(memory)) == 0
     assert f"a blank state holds {held:,} bytes" in capsys.readouterr().out
     shape = ["--model", "kept", "--streams", "5"]
     assert cli.main(["latent", "load", *shape, "--loads", "2", "4", "--events", "12", "--out", "load.json"]) == 0
@@ -62,12 +66,7 @@ def test_trained_kept_and_asked(memory: str, held: int, capsys: pytest.CaptureFi
 
 
 def test_decoys_are_put_into_a_test(capsys: pytest.CaptureFixture[str]) -> None:
-    args = [
-        "latent", "fit", f"--config={ROOT / 'configs' / 'latent' / 'gated_delta'}.yaml", "--trainer.max_steps=1",
-        "--model.lr_scheduler.init_args.total_steps=1", "--data.events=12", "--data.facts=4", "--data.batch_size=2",
-        "--trainer.val_check_interval=1", "--data.val_batches=1", "--folder=kept",
-    ]  # fmt: skip
-    assert cli.main(args) == 0
+    assert cli.main(fit("gated_delta")) == 0
     ask = ["latent", "load", "--model", "kept", "--loads", "8", "--out", "load.json"]
     recall = []
     for decoys in ([], ["--decoys", "0"], ["--decoys", "1"]):
@@ -79,11 +78,7 @@ def test_decoys_are_put_into_a_test(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_strange_needles_are_kept_from_training_and_asked(capsys: pytest.CaptureFixture[str]) -> None:
-    args = [
-        "latent", "fit", f"--config={ROOT / 'configs' / 'latent' / 'surprising_frames.yaml'}", "--trainer.max_steps=2",
-        "--model.lr_scheduler.init_args.total_steps=2", "--data.events=12", "--data.facts=4", "--data.batch_size=2",
-        "--trainer.val_check_interval=2", "--data.val_batches=1", "--data.matched=0.5", "--folder=kept",
-    ]  # fmt: skip
+    args = [*fit("surprising_frames"), "--data.matched=0.5"]
     assert cli.main([*args, "--model.world.strange=64"]) == 0
     ask = ["latent", "length", "--streams", "5", "--minutes", "10", "12", "--facts", "4", "--out", "length.json"]
     assert cli.main([*ask, "--model", "kept", "--kinds", "same", "strange"]) == 0

@@ -35,11 +35,11 @@ def stream(frames: int, loudest: float = 0.8) -> tuple[Tensor, Tensor, Tensor]:
 def test_it_opens_with_the_peak_of_the_event_that_ended() -> None:
     wrong = torch.tensor([[0.1, 0.5, 0.3, 0.2, 0.1, 0.9, 0.3, 0.4]])
     boundary = torch.tensor([[0, 0, 0, 1, 0, 1, 1, 0]]).bool()
-    written, level = GATE(wrong, boundary, torch.zeros(1))
+    written, after = GATE(wrong, boundary, GATE.initial_state(1))
     # Events 0-2 (peak .5), 3-4 (.2), 5 (.9), and 6-7, still in progress (.4).
     torch.testing.assert_close(written, torch.tensor([[0, 0, 0, 0.75, 0, 0.0, 1.0, 0]]))
-    torch.testing.assert_close(level, torch.tensor([0.4]))
-    torch.testing.assert_close(GATE.at(level), torch.tensor([0.5]))
+    torch.testing.assert_close(after["level"], torch.tensor([0.4]))
+    torch.testing.assert_close(GATE.so_far(after, torch.zeros(1, 2, WIDTH)), torch.tensor([0.5]))
 
 
 @pytest.mark.parametrize("name", MEMORIES)
@@ -51,7 +51,7 @@ def test_streaming_equals_the_whole_however_it_is_cut(name: str, cuts: list[int]
     for parts in zip(*(x.tensor_split(cuts, dim=1) for x in (u, boundary, wrong)), strict=True):
         state = model(parts[0], parts[1], state, parts[2])
         assert state.nbytes == whole.nbytes == model.initial_state(2).nbytes
-    assert torch.equal(state["level"], whole["level"])
+    assert torch.equal(state["gate.level"], whole["gate.level"])
     for key in whole:
         torch.testing.assert_close(state[key], whole[key], atol=1e-6, rtol=1e-5)
 
@@ -61,7 +61,7 @@ def test_what_never_surprises_is_never_written_and_what_always_does_is_as_withou
     gated, bare = memory(name), memory(name, gate=None)
     u, boundary, _ = stream(30)
     start = gated(u, boundary, gated.initial_state(2), torch.ones(2, 30))
-    kept = [key for key in start if not key.startswith(("pool.", "level"))]
+    kept = [key for key in start if not key.startswith(("pool.", "gate."))]
     free = bare(u, boundary, bare.initial_state(2))
     assert kept
     assert all(torch.equal(start[key], free[key]) for key in kept)
@@ -81,9 +81,9 @@ def test_flushing_writes_by_the_level_so_far_and_alone_keeps_it(name: str) -> No
     ended = model(u, boundary, model.initial_state(2), wrong)
     flushed = model.flush(state)
     for key in flushed:
-        if not key.startswith(("pool.", "level")):
+        if not key.startswith(("pool.", "gate.")):
             torch.testing.assert_close(flushed[key], ended[key], atol=1e-6, rtol=1e-5)
-    assert torch.equal(model.alone(state)["level"], state["level"])
+    assert torch.equal(model.alone(state)["gate.level"], state["gate.level"])
     assert model.read(flushed, torch.randn(3, WIDTH)).isfinite().all()
 
 

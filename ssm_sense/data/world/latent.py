@@ -106,8 +106,6 @@ class LatentWorld:
         strange: int = 0,
         decoys: float = 0.0,
     ) -> None:
-        if not 0 <= decoys <= 1:
-            raise ValueError(f"decoys: expected a share, 0 to 1, got {decoys}")
         if not 0 <= strange < needles:
             raise ValueError(f"strange: expected 0 to {needles - 1}, fewer than the needles, got {strange}")
         sizes = {"width": width, "frames": frames, "needles": needles, "kinds": kinds, "categories": categories}
@@ -121,7 +119,8 @@ class LatentWorld:
         self.width, self.frames, self.event_s = width, frames, event_s
         self.needles, self.places, self.categories, self.strange = needles, places, categories, strange
         self.rooms, self.densities, self.most = tuple(rooms), tuple(densities), most
-        self.loudness, self.drift, self.noise, self.decoys = loudness, drift, noise, decoys
+        self.loudness, self.drift, self.noise = loudness, drift, noise
+        self.decoys = _share(decoys)
         rng = np.random.default_rng(seed)
         self.needle_codes = _codes(rng, needles + 1, width)
         """(K + 1, V); the last is the wanderer's."""
@@ -141,11 +140,9 @@ class LatentWorld:
         return other
 
     def with_decoys(self, share: float) -> "LatentWorld":
-        """The same world with decoys in so many of its events."""
-        if not 0 <= share <= 1:
-            raise ValueError(f"decoys: expected a share, 0 to 1, got {share}")
+        """The same world with decoys in so many of its events. Raises ValueError for no share."""
         other = copy(self)
-        other.decoys = share
+        other.decoys = _share(share)
         return other
 
     def some_needles(self, rng: np.random.Generator, facts: int, strange: bool = False) -> np.ndarray:
@@ -233,6 +230,12 @@ class LatentWorld:
         shown = rng.random(events) < self.decoys
         frame = rng.integers(self.frames, size=(*events, 1)) == np.arange(self.frames)
         return (self.loudness * codes[..., None, :] * (shown[..., None] & frame)[..., None]).astype(np.float32)
+
+
+def _share(decoys: float) -> float:
+    if not 0 <= decoys <= 1:
+        raise ValueError(f"decoys: expected a share, 0 to 1, got {decoys}")
+    return decoys
 
 
 def _codes(rng: np.random.Generator, number: int, width: int) -> np.ndarray:
