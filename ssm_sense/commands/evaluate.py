@@ -13,7 +13,7 @@ from ssm_sense.commands.asking import add_asking, asking_settings, check_asking,
 from ssm_sense.commands.policies import POLICIES, open_policy, policy_label, policy_settings
 from ssm_sense.data.decode import frame_rate
 from ssm_sense.errors import UserError
-from ssm_sense.memory.catalogue import CLASSES, NOSENSE
+from ssm_sense.memory.catalogue import CLASSES, NOSENSE, OURS
 
 if TYPE_CHECKING:
     from ssm_sense.data.clip import Clip
@@ -139,7 +139,7 @@ def _policy_settings(policy: str, chosen: Mapping[str, Any], memory: "Policy") -
     """The policy's class and, where it takes settings, all of them, those at their defaults included."""
     from ssm_sense.memory.catalogue import all_settings
 
-    taken = all_settings(policy, chosen) if policy in (*CLASSES, *NOSENSE) or "." in policy else {}
+    taken = all_settings(policy, chosen) if policy in (*CLASSES, *OURS, *NOSENSE) or "." in policy else {}
     named = {"policy_class": f"{type(memory).__module__}.{type(memory).__qualname__}"}
     return {**named, **({"policy": taken} if taken else {})}
 

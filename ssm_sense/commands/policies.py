@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssm_sense.errors import UserError
-from ssm_sense.memory.catalogue import CLASSES, NOSENSE
+from ssm_sense.memory.catalogue import CLASSES, NOSENSE, OURS
 
 if TYPE_CHECKING:
     from ssm_sense.memory.answering import AnsweringModel
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ssm_sense.stream import Session
     from ssm_sense.vision.tower import VisionTower
 
-POLICIES = ("model", "model-per-event", *NOSENSE, *CLASSES)
+POLICIES = ("model", "model-per-event", *OURS, *NOSENSE, *CLASSES)
 
 
 def open_policy(policy: str, model: str, settings: Mapping[str, Any] | None = None, device: str = "cpu") -> "Session":
@@ -35,7 +35,7 @@ def open_policy(policy: str, model: str, settings: Mapping[str, Any] | None = No
     if policy in NOSENSE:
         tower = SiglipTextTower(model).load().to(device)
         return Session(build_nosense(policy, tower, settings), tower, tower.fingerprint)
-    if settings:
+    if settings and policy not in OURS:
         raise UserError(f"--policy {policy}: expected no settings, for it takes none, got {', '.join(settings)}")
     loaded, vision = load_model(Path(model))
     weights = weights_of(model, vision)
@@ -43,7 +43,9 @@ def open_policy(policy: str, model: str, settings: Mapping[str, Any] | None = No
         return Session(loaded.to(device).memory(), vision.to(device), weights)
     if not isinstance(loaded, SsmSense):
         raise UserError(f"--policy {policy}: expected a model with event states, got {type(loaded).__name__}")
-    return Session(PerEventMemory(loaded.to(device)), vision.to(device), weights)
+    ours = loaded.to(device)
+    memory = build(policy, ours, settings) if policy in OURS else PerEventMemory(ours)
+    return Session(memory, vision.to(device), weights)
 
 
 def of_frame_tokens(model: "AnsweringModel", where: str) -> "SlidingWindow":

@@ -1,4 +1,4 @@
-"""Policies by name, for those that run over any trained model of frame tokens, and the two of NoSense over a SigLIP.
+"""Policies by name: over any trained model of frame tokens, over ours, and the two of NoSense over a SigLIP.
 
 A policy of one's own needs no entry here: its class path, such as ``my_package.policy.Mine``, is as good as a name.
 """
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ssm_sense.memory.kv_cache import FrameTokens
     from ssm_sense.memory.policy import Policy
+    from ssm_sense.model import SsmSense
     from ssm_sense.vision.siglip_text import SiglipTextTower
 
 CLASSES = {
@@ -35,6 +36,8 @@ CLASSES = {
     "rekv": "ssm_sense.memory.rekv.ReKV",
 }
 """Name to class path; a class takes the model first, and its other arguments are its settings."""
+OURS = {"kept-frames": "ssm_sense.memory.kept_frames.KeptFrames"}
+"""The same for those over an `SsmSense`."""
 NOSENSE = {
     "nosense": "ssm_sense.memory.nosense.NoSense",
     "nosense-ahead": "ssm_sense.memory.nosense.NoSenseAhead",
@@ -43,11 +46,11 @@ NOSENSE = {
 _READER = "ssm_sense.memory.similarity.SimilarityReader"
 
 
-def build(policy: str, model: "FrameTokens", settings: Mapping[str, Any] | None = None) -> "Policy":
+def build(policy: str, model: "FrameTokens | SsmSense", settings: Mapping[str, Any] | None = None) -> "Policy":
     """A policy over a loaded model.
 
     Args:
-        policy: a name of `CLASSES`, or the path of a class whose first argument is called ``model``.
+        policy: a name of `CLASSES` or `OURS`, or the path of a class whose first argument is called ``model``.
         settings: its other arguments, as they stand in a YAML file: objects as ``class_path`` and ``init_args``. The
             defaults are those of the policy's paper.
 
@@ -104,10 +107,10 @@ def _taker(policy: str) -> Any:
 
 
 def _class(policy: str) -> Any:
-    module, _, name = CLASSES.get(policy, policy).rpartition(".")
+    module, _, name = {**CLASSES, **OURS}.get(policy, policy).rpartition(".")
     try:
         if module:
             return getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise UserError(f"policy {policy}: {error}") from error
-    raise UserError(f"expected a policy among {', '.join(CLASSES)}, or a class path, got {policy!r}")
+    raise UserError(f"expected a policy among {', '.join((*CLASSES, *OURS))}, or a class path, got {policy!r}")

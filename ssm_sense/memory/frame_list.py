@@ -43,6 +43,12 @@ def unstacked(model: FrameTokens, state: Mapping[str, Tensor], name: str) -> lis
     return [frame.to(model.scale.mean.device, copy=True) for frame in found]
 
 
+def least_missed(seconds: Sequence[float]) -> int:
+    """Of three or more frames at these times the one whose neighbours are nearest to each other."""
+    spans = [after - before for before, after in zip(seconds, seconds[2:], strict=False)]
+    return 1 + spans.index(min(spans))
+
+
 def _dtype(language: CausalLM) -> torch.dtype:
     if language.lm is None:
         raise RuntimeError("expected a loaded language model, call load() first")

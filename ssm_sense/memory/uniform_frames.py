@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ssm_sense.memory.frame_list import frame_bytes, read_frames, stacked, tokens_of, unstacked
+from ssm_sense.memory.frame_list import frame_bytes, least_missed, read_frames, stacked, tokens_of, unstacked
 from ssm_sense.memory.kv_cache import FrameTokens, fit, only
 from ssm_sense.memory.policy import Answer, Observation
 
@@ -49,8 +49,7 @@ class UniformFrames:
         self.held.append(tokens_of(self.model, latents))
         self.seconds.append(t_s)
         if len(self.held) > self.frames:
-            spans = [after - before for before, after in zip(self.seconds, self.seconds[2:], strict=False)]
-            least = 1 + spans.index(min(spans))
+            least = least_missed(self.seconds)
             del self.held[least], self.seconds[least]
         return Observation(float("nan"), 1.0, False)
 

@@ -9,6 +9,7 @@ from ssm_sense.commands import evaluate as command
 from ssm_sense.commands import policies
 from ssm_sense.errors import UserError
 from ssm_sense.memory.blind import Blind
+from ssm_sense.memory.kept_frames import KeptFrames
 from ssm_sense.memory.last_frames import LastFrames
 from ssm_sense.memory.nosense import NoSense, NoSenseAhead
 from ssm_sense.memory.rekv import ReKV
@@ -34,6 +35,17 @@ def test_a_policy_is_opened_by_name_or_class_path_with_its_settings(folder: str)
     path = "ssm_sense.memory.last_frames.LastFrames"
     assert policies.open_policy(path, folder).memory.frames == 4
     assert policies.policy_label(ReKV.__new__(ReKV)) == "rekv"
+
+
+def test_kept_frames_are_read_by_ours_and_by_no_other(folder: str, model, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"--policy kept-frames: expected a model with event states, got SlidingWindow"):
+        policies.open_policy("kept-frames", folder)
+    monkeypatch.setattr("ssm_sense.folder.load_model", lambda folder: (model, TOWER))
+    memory = policies.open_policy("kept-frames", folder, {"keep": "last", "frames": 6}).memory
+    assert isinstance(memory, KeptFrames)
+    assert (memory.keep, memory.frames, memory.model) == ("last", 6, model)
+    with pytest.raises(UserError, match=r"policy kept-frames: .*keep"):
+        policies.open_policy("kept-frames", folder, {"keep": "first"})
 
 
 def test_settings_come_from_a_file_and_the_budget_from_the_command_line(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from ssm_sense.memory.cambrian_count import CambrianCount
 from ssm_sense.memory.cambrian_s import CambrianS
 from ssm_sense.memory.consolidation import ForgetOldest
 from ssm_sense.memory.full_kv import FullKV
+from ssm_sense.memory.kept_frames import KeptFrames
 from ssm_sense.memory.last_frames import LastFrames
 from ssm_sense.memory.ma_lmm import MaLmm
 from ssm_sense.memory.movie_chat import MovieChat
@@ -37,6 +38,7 @@ TRAITS: dict[type[Policy], tuple[bool, bool, bool, bool]] = {
     AttentionSinks: (True, False, True, False),
     LastFrames: (True, False, True, False),
     UniformFrames: (True, False, True, False),
+    KeptFrames: (True, False, True, False),
     FullKV: (True, False, False, False),
     MovieChat: (True, False, True, False),
     MaLmm: (True, False, True, False),
@@ -56,7 +58,7 @@ TRAITS: dict[type[Policy], tuple[bool, bool, bool, bool]] = {
 }
 """Causal, query-aware, constant memory, needs training."""
 FILES = sorted((Path(__file__).parents[2] / "configs" / "policies").glob("*.yaml"))
-SETTINGS = [path for path in FILES if path.stem not in catalogue.NOSENSE]
+SETTINGS = [path for path in FILES if path.stem in catalogue.CLASSES]
 
 
 @pytest.mark.parametrize("name", catalogue.CLASSES)
@@ -74,7 +76,8 @@ def test_each_declares_its_traits(policy: type[Policy], declared: tuple[bool, bo
 
 
 def test_the_traits_of_all_are_known() -> None:
-    assert {f"{policy.__module__}.{policy.__name__}" for policy in TRAITS} >= set(catalogue.CLASSES.values())
+    known = {f"{policy.__module__}.{policy.__name__}" for policy in TRAITS}
+    assert known >= {*catalogue.CLASSES.values(), *catalogue.OURS.values()}
 
 
 @pytest.mark.parametrize("policy", TRAITS, ids=lambda policy: policy.__name__)
@@ -111,7 +114,7 @@ def test_each_goes_on_from_a_saved_session(frame_tokens, latents, tmp_path: Path
 
 
 def test_there_is_a_file_of_settings_for_each() -> None:
-    assert {path.stem for path in FILES} == {*catalogue.CLASSES, *catalogue.NOSENSE}
+    assert {path.stem for path in FILES} == {*catalogue.CLASSES, *catalogue.OURS, *catalogue.NOSENSE}
 
 
 @pytest.mark.parametrize("path", SETTINGS, ids=lambda path: path.stem)
