@@ -148,3 +148,21 @@ def test_what_a_frame_costs_late_is_set_against_what_it_cost_early(
         (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
     runpy.run_path(str(ROOT / "experiments/memory_comparison/flatness.py"))["main"](tmp_path)
     assert "| ours | 2.00 | 3.00 | 1.50 | 10.0 | 11.0 | 1.10 | 40 to 41 |" in capsys.readouterr().out
+
+
+def test_each_seed_of_a_sweep_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def cell(memory: str, seed: int, error: str | None = None) -> dict:
+        lines = [{"load": load, "recall": seed + load / 10, "recall_low": 0.0, "recall_high": 3.0} for load in (4, 8)]
+        other = {"load": 4, "kind": "strange", "recall": 9.0}
+        return {"grid": {"memory": memory}, "seed": seed, "error": error, "result": [*lines, other]}
+
+    rows = [cell("bank", 1), cell("bank", 0), cell("delta", 0), cell("delta", 1, "lost")]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    show = runpy.run_path(str(ROOT / "experiments/by_seed.py"))["main"]
+    show(tmp_path / "rows.jsonl", "load", ["recall", "change"])
+    shown = capsys.readouterr().out
+    assert "| load | bank | delta |" in shown
+    assert "| 4 | 0.400 [0.000, 3.000] / 1.400 [0.000, 3.000] | 0.400 [0.000, 3.000] |" in shown
+    assert shown.count("| 8 | – / – | – |") == 1
+    with pytest.raises(SystemExit, match="expected one of the columns load, recall, .*, got facts"):
+        show(tmp_path / "rows.jsonl", "facts", ["recall"])
