@@ -164,5 +164,5 @@ def test_each_seed_of_a_sweep_is_shown(tmp_path: Path, capsys: pytest.CaptureFix
     assert "| load | bank | delta |" in shown
     assert "| 4 | 0.400 [0.000, 3.000] / 1.400 [0.000, 3.000] | 0.400 [0.000, 3.000] |" in shown
     assert shown.count("| 8 | – / – | – |") == 1
-    with pytest.raises(SystemExit, match="expected one of the columns load, recall, .*, got facts"):
+    with pytest.raises(SystemExit, match=r"expected one of the columns load, recall, .*, got facts"):
         show(tmp_path / "rows.jsonl", "facts", ["recall"])
