@@ -4,8 +4,8 @@ python experiments/memory_comparison/against.py experiments/memory_comparison/{r
 python experiments/memory_comparison/against.py experiments/memory_comparison/{recall,same_reader}/rows.jsonl 1x 4x 16x
 
 With words, only cells that have one of them in their grid. The difference of all questions together with its 95%
-bootstrap interval over streams, p of no difference by a randomisation test over streams, and p corrected by Holm over the
-lines.
+bootstrap interval over streams, p of no difference by a randomisation test over streams, and p corrected by Holm
+over the lines.
 """
 
 import sys
