@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from ssm_sense.language.gguf import SMOLLM2
 from ssm_sense.lit.cli import StreamCLI
@@ -119,3 +120,12 @@ def test_kinds_of_data_share_their_defaults() -> None:
     streams, instruction = (inspect.signature(kind).parameters for kind in (StreamData, InstructionData))
     for name in streams.keys() & instruction.keys() - {"train"}:
         assert streams[name].default == instruction[name].default, name
+
+
+@pytest.mark.parametrize("path", WHOLE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_last_checkpoint_keeps_its_name_wherever_a_run_goes_on(path: Path) -> None:
+    """Otherwise a run that was moved goes on in last-v1.ckpt, and last.ckpt stays what it was."""
+    callbacks = (yaml.safe_load(path.read_text()).get("trainer") or {}).get("callbacks") or []
+    for one in callbacks:
+        settings = one.get("init_args") or {}
+        assert not settings.get("save_last") or settings["enable_version_counter"] is False

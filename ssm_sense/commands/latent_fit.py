@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lightning.pytorch.cli import LightningArgumentParser
 
+from ssm_sense.errors import UserError
 from ssm_sense.evaluate.latent import recall_by_load, write_rows
 from ssm_sense.lit.command_line import CommandLine, train
 from ssm_sense.lit.latent import LatentData, LatentModule
@@ -24,6 +25,11 @@ class LatentCLI(CommandLine):
         """Build all, with one world for both."""
         super().instantiate_classes()
         self.datamodule.world = self.model.world
+
+    def before_fit(self) -> None:
+        """Raise UserError for several devices, which would all draw the same streams and write the same files."""
+        if self.trainer.world_size > 1:
+            raise UserError(f"latent fit: expected one device, got {self.trainer.world_size}: say --trainer.devices 1")
 
     def after_fit(self) -> None:
         """Write model.ckpt, which `LatentModule.load_from_checkpoint` reads, and what was asked for."""

@@ -28,6 +28,7 @@ def open_policy(policy: str, model: str, settings: Mapping[str, Any] | None = No
     from ssm_sense.stream import Session
     from ssm_sense.vision.siglip_text import SiglipTextTower
 
+    policy = {path: name for name, path in {**OURS, **NOSENSE}.items()}.get(policy, policy)
     if policy in CLASSES or "." in policy:
         loaded, vision = load_model(Path(model))
         frame_tokens = of_frame_tokens(loaded, f"--policy {policy}")

@@ -92,7 +92,7 @@ def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = Non
             ends = f"{arguments.video} ends at {format_clock(video.duration_s)}"
             view.say(f"{ends}, and the session goes on at {format_clock(begin_s)}: there is nothing left to watch")
     with _interrupts() as stopped, _lines(arguments.jsonl, append=begin_s > 0) as write, view:
-        saved_at = time.monotonic()
+        saved_at, watched_before = time.monotonic(), session.frames
         try:
             for happened in follow(session, frames, asked, stopped, 1 if live else FRAMES_AT_ONCE):
                 if isinstance(happened, Reply):
@@ -117,9 +117,11 @@ def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = Non
             # Whoever reads the lines has seen enough, and Python must not complain of it when it exits.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         finally:
-            if arguments.save is not None:
+            if arguments.save is not None and session.frames > watched_before:
                 session.save(arguments.save)
                 view.say(f"saved {arguments.save}")
+            elif arguments.save is not None:
+                view.say(f"nothing was watched, so that {arguments.save} is as it was")
     return 0
 
 

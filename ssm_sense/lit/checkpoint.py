@@ -1,5 +1,6 @@
 """Checkpoints that a kill cannot damage."""
 
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -21,4 +22,6 @@ class WholeFiles(TorchCheckpointIO):
             raise TypeError(f"storage_options: expected None, got {storage_options!r}")
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{escape(path.name)}.*.partial"):  # by a kill; one process alone writes here
+            left.unlink(missing_ok=True)
         write_whole(path, lambda partial: torch.save(checkpoint, partial))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ssm_sense.data.archive import is_inside
 from ssm_sense.data.rows import Row, parse_line, read_jsonl, text_of
+from ssm_sense.data.vsi_590k import SHUFFLED
 from ssm_sense.errors import UserError
 
 TAGS = ("<image>", "<video>")
@@ -53,6 +54,8 @@ class Conversations:
         self.tables = list(tables)
         self.without_medium = 0
         """Rows about text alone, which a model of streams has no use for; they are left out."""
+        self.left_out = 0
+        """Rows about videos that do not show their frames in order, which teach nothing about streams."""
         found: dict[tuple[str, bool], list[tuple[int, int, int]]] = {}
         for i, table in enumerate(self.tables):
             for number, (offset, row) in enumerate(read_jsonl(table)):
@@ -63,6 +66,8 @@ class Conversations:
                     raise UserError(f"{table}, row {number}: {error}") from error
                 if medium is None:
                     self.without_medium += 1
+                elif medium[1] and not set(SHUFFLED).isdisjoint(Path(medium[0]).parts):
+                    self.left_out += 1
                 elif types is None or turns[0].kind in types:
                     found.setdefault(medium, []).append((i, number, offset))
         if not found:

@@ -22,6 +22,7 @@ from ssm_sense.data.world.mixture import mixture
 from ssm_sense.data.world.truth import Truth
 from ssm_sense.errors import UserError
 from ssm_sense.language.query import Query
+from ssm_sense.lit.numbering import Start, numbers
 from ssm_sense.lit.told import tell
 from ssm_sense.vision.siglip import SiglipTower
 
@@ -105,7 +106,7 @@ class StreamBatches(IterableDataset[StreamBatch]):
         stops: int,
         questions: int,
         seed: int,
-        start: int = 0,
+        start: Start = 0,
         count: int | None = None,
         rank: int = 0,
         ranks: int = 1,
@@ -133,10 +134,7 @@ class StreamBatches(IterableDataset[StreamBatch]):
         self.ranks = ranks
 
     def __iter__(self) -> Iterator[StreamBatch]:
-        number = self.start
-        while self.count is None or number < self.start + self.count:
-            yield self.batch(number)
-            number += 1
+        return (self.batch(number) for number in numbers(self.start, self.count))
 
     def batch(self, number: int) -> StreamBatch:
         """This process's share of batch ``number`` of this seed."""
@@ -289,7 +287,7 @@ class StreamData(TrainingData):
 
     def train_dataloader(self) -> DataLoader[StreamBatch]:
         """Goes on from the step that training has reached."""
-        return self._loader("train", self.batches_done, None)
+        return self._loader("train", lambda: self.batches_done, None)
 
     def val_dataloader(self) -> DataLoader[StreamBatch]:
         """The same batches at every validation."""
@@ -299,7 +297,7 @@ class StreamData(TrainingData):
         """The same batches at every test."""
         return self._loader("test", 0, self.val_batches)
 
-    def _loader(self, stage: str, start: int, count: int | None) -> DataLoader[StreamBatch]:
+    def _loader(self, stage: str, start: Start, count: int | None) -> DataLoader[StreamBatch]:
         rank, ranks = self.process
         streams = self.streams(stage)
         told = {"told": self.told, "made_up": self.made_up} if stage == "train" else {}

@@ -1,8 +1,8 @@
 """Instruction tuning: streams of pictures and videos with conversations about them."""
 
+import logging
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from ssm_sense.data.features import Features
+from ssm_sense.data.latents import open_features
 from ssm_sense.errors import UserError
 from ssm_sense.language.query import Query
 from ssm_sense.lit.conversations import Conversations, Medium, Turn
 from ssm_sense.lit.data import StreamBatch, TrainingData, share
+from ssm_sense.lit.numbering import Start, numbers
 from ssm_sense.lit.watcher import STILL_FRAMES, Watcher
 
+log = logging.getLogger(__name__)
 ENOUGH_FRAMES, ENOUGH_BATCHES = 2048, 32
 """Of latents to measure their scale on."""
 
@@ -29,20 +31,28 @@ class Asked(NamedTuple):
     t_s: float | None
 
 
+class Time(NamedTuple):
+    """One of the times that a medium comes in an epoch."""
+
+    medium: Medium
+    number: int
+
+
 class InstructionBatches(IterableDataset[StreamBatch]):
     """Batches without end, each a function of the seed and its number alone.
 
-    A batch is of pictures or of videos. In an epoch every medium comes once, save those that fill no batch; which of
-    its rows are asked is drawn anew each time. All videos of one process's share are sampled to the length of the
-    shortest, so that nothing is padded.
+    A batch is of pictures or of videos. In an epoch every row is asked once, save those of media that fill no batch: a
+    medium comes as often as it takes to ask its rows, which are dealt out anew each epoch. All videos of one process's
+    share are sampled to the length of the shortest, so that nothing is padded.
 
     Args:
         conversations: what is asked.
         watcher: what is seen.
         batch_size: B, of all processes together.
         frames: the most of a video.
-        questions: rows asked of a medium, at most.
-        stills: watch of a video the frame alone that its question is put at, as if it were a picture.
+        questions: rows asked of a medium at a time, at most.
+        stills: watch of a video the frame alone that its question is put at, as if it were a picture; the others that
+            are asked with it are then those put at the same frame.
         seed, start, count, rank, ranks: as for `StreamBatches`.
     """
 
@@ -55,17 +65,25 @@ class InstructionBatches(IterableDataset[StreamBatch]):
         questions: int,
         stills: bool,
         seed: int,
-        start: int = 0,
+        start: Start = 0,
         count: int | None = None,
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
         if frames < STILL_FRAMES or questions < 1:
             raise UserError(f"expected frames of {STILL_FRAMES} or more and questions, got {frames} and {questions}")
-        self.pools = [pool for pool in (conversations.pictures, conversations.videos) if len(pool) >= batch_size]
+        pools = {"pictures": conversations.pictures, "videos": conversations.videos}
+        times = {
+            kind: [Time(medium, i) for medium in pool for i in range(-(-len(medium.rows) // questions))]
+            for kind, pool in pools.items()
+        }
+        self.pools = [pool for pool in times.values() if len(pool) >= batch_size]
         if not self.pools:
-            most = max(len(conversations.pictures), len(conversations.videos))
+            most = max(map(len, times.values()))
             raise UserError(f"batch_size: expected at most the number of media of a kind, {most}, got {batch_size}")
+        for kind, pool in times.items():
+            if 0 < len(pool) < batch_size:
+                log.warning("%d %s are never watched: they do not fill a batch of %d", len(pool), kind, batch_size)
         self.conversations, self.watcher = conversations, watcher
         self.batch_size, self.frames, self.questions, self.stills = batch_size, frames, questions, stills
         self.seed, self.start, self.count = seed, start, count
@@ -73,10 +91,9 @@ class InstructionBatches(IterableDataset[StreamBatch]):
         self.order = lru_cache(maxsize=1)(self._order)
 
     def __iter__(self) -> Iterator[StreamBatch]:
-        numbers = count(self.start) if self.count is None else range(self.start, self.start + self.count)
-        return (self.batch(number) for number in numbers)
+        return (self.batch(number) for number in numbers(self.start, self.count))
 
-    def _order(self, epoch: int) -> list[list[Medium]]:
+    def _order(self, epoch: int) -> list[list[Time]]:
         """The batches of an epoch, in order."""
         rng = np.random.default_rng((self.seed, 0, epoch))
         batches = []
@@ -88,9 +105,9 @@ class InstructionBatches(IterableDataset[StreamBatch]):
     def batch(self, number: int) -> StreamBatch:
         """This process's share of batch ``number`` of this seed."""
         per_epoch = sum(len(pool) // self.batch_size for pool in self.pools)
-        media = self.order(number // per_epoch)[number % per_epoch]
-        rng = np.random.default_rng((self.seed, 1, number))
-        asked = [self._asked(medium, rng) for medium in media]
+        epoch = number // per_epoch
+        times = self.order(epoch)[number % per_epoch]
+        asked, media = [self._asked(time, epoch) for time in times], [time.medium for time in times]
         everyones = sum(len(row.turns) for rows in asked for row in rows)
         mine = slice(self.own.start, self.own.stop)
         watched = self._watch(media[mine], asked[mine])
@@ -109,12 +126,14 @@ class InstructionBatches(IterableDataset[StreamBatch]):
             len(queries) * self.ranks / everyones,
         )
 
-    def _asked(self, medium: Medium, rng: np.random.Generator) -> list[Asked]:
-        rows = [medium.rows[i] for i in rng.permutation(len(medium.rows))]
+    def _asked(self, time: Time, epoch: int) -> list[Asked]:
+        rows, first = time.medium.rows, time.number * self.questions
+        # Dealt out alike each time that the medium comes in this epoch.
+        dealt = np.random.default_rng((self.seed, 1, epoch, *rows[0])).permutation(len(rows))
         if not self.stills:
-            return [Asked(*self.conversations.read(row)) for row in rows[: self.questions]]
-        first, *others = (Asked(*self.conversations.read(row)) for row in rows)
-        return [first, *(row for row in others if row.t_s == first.t_s)][: self.questions]
+            return [Asked(*self.conversations.read(rows[i])) for i in dealt[first : first + self.questions]]
+        here, *others = (Asked(*self.conversations.read(rows[i])) for i in np.roll(dealt, -first))
+        return [here, *(row for row in others if row.t_s == here.t_s)][: self.questions]
 
     def _watch(self, media: list[Medium], asked: list[list[Asked]]) -> list[tuple[Tensor, Tensor]]:
         """Latents (T, S, V) and seconds (T,) of each."""
@@ -169,14 +188,25 @@ class InstructionData(TrainingData):
         self.types, self.val_batches, self.seed = types, val_batches, seed
         self._conversations: dict[str, Conversations] = {}
 
-    def batches(self, stage: str, start: int = 0, number: int | None = None, alone: bool = False) -> InstructionBatches:
+    def batches(
+        self, stage: str, start: Start = 0, number: int | None = None, alone: bool = False
+    ) -> InstructionBatches:
         """The batches of "train" or "val", a process's share of them unless ``alone``."""
         if stage not in self._conversations:
-            self._conversations[stage] = Conversations([Path(table) for table in self.tables[stage]], self.types)
+            found = Conversations([Path(table) for table in self.tables[stage]], self.types)
+            for rows, why in ((found.without_medium, "about text alone"), (found.left_out, "about shuffled videos")):
+                if rows:
+                    log.warning("%s: %d rows %s are left out", stage, rows, why)
+            self._conversations[stage] = found
         if self.vision is None:
             raise UserError("vision: expected the tower that makes the latents")
         device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
-        features = None if self.features is None else Features(self.features)
+        features = None
+        if self.features is not None:
+            features = open_features(Path(self.features), self.vision.fingerprint)
+            if features is None:
+                expected = f"latents of the encoder {self.vision.fingerprint}"
+                raise UserError(f"{self.features}: expected {expected}, found none")
         watcher = Watcher(Path(self.media), self.vision.load().to(device), features, self.fps)
         rank, ranks = (0, 1) if alone else self.process
         return InstructionBatches(
@@ -201,7 +231,7 @@ class InstructionData(TrainingData):
 
     def train_dataloader(self) -> DataLoader[StreamBatch]:
         """Goes on from the step that training has reached."""
-        return DataLoader(self.batches("train", self.batches_done), batch_size=None)
+        return DataLoader(self.batches("train", lambda: self.batches_done), batch_size=None)
 
     def val_dataloader(self) -> DataLoader[StreamBatch] | list[DataLoader[StreamBatch]]:
         """The same batches at every validation; none without tables."""

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ssm_sense import ops
 from ssm_sense.data.world.latent import WANDERINGS, LatentWorld
+from ssm_sense.lit.numbering import Start, numbers
 from ssm_sense.nn.bank import EventBank
 from ssm_sense.nn.deltanet import DeltaEpisode
 from ssm_sense.nn.episode import Episode
@@ -66,7 +67,7 @@ class LatentBatches(IterableDataset[LatentBatch]):
         held: int,
         grown: int,
         seed: int,
-        start: int = 0,
+        start: Start = 0,
         count: int | None = None,
         matched: float = 1.0,
     ) -> None:
@@ -79,10 +80,7 @@ class LatentBatches(IterableDataset[LatentBatch]):
         self.seed, self.start, self.count, self.matched = seed, start, count, matched
 
     def __iter__(self) -> Iterator[LatentBatch]:
-        number = self.start
-        while self.count is None or number < self.start + self.count:
-            yield self.batch(number)
-            number += 1
+        return (self.batch(number) for number in numbers(self.start, self.count))
 
     def batch(self, number: int) -> LatentBatch:
         """Batch ``number`` of this seed."""
@@ -140,18 +138,22 @@ class LatentData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[LatentBatch]:
         """Goes on from the step that training has reached."""
-        done = 0 if self.trainer is None else self.trainer.fit_loop.epoch_loop.total_batch_idx + 1
-        return self._loader(self.growth, self.seed, done, None, self.matched)
+        return self._loader(self.growth, self.seed, self._done, None, self.matched)
+
+    def _done(self) -> int:
+        """How many batches training has had."""
+        return 0 if self.trainer is None else self.trainer.fit_loop.epoch_loop.total_batch_idx + 1
 
     def val_dataloader(self) -> DataLoader[LatentBatch]:
         """The same batches at every validation."""
         return self._loader((0, 0), self.seed + 1_000_000, 0, self.val_batches, 1.0)
 
     def _loader(
-        self, growth: tuple[int, int], seed: int, start: int, count: int | None, matched: float
+        self, growth: tuple[int, int], seed: int, start: Start, count: int | None, matched: float
     ) -> DataLoader[LatentBatch]:
-        shape = {**self.shape, "held": growth[0], "grown": growth[1], "seed": seed, "start": start}
-        return DataLoader(LatentBatches(self.world, **shape, count=count, matched=matched), batch_size=None)
+        shape = {**self.shape, "held": growth[0], "grown": growth[1], "seed": seed}
+        batches = LatentBatches(self.world, **shape, start=start, count=count, matched=matched)
+        return DataLoader(batches, batch_size=None)
 
 
 class LatentModule(L.LightningModule):

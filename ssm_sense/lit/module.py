@@ -182,7 +182,10 @@ class StreamModule(L.LightningModule):
             losses["loss"] = losses["loss"] + self.reader_weight * losses["reader"]
             losses.update({f"reader_{group.name}": loss for group, loss in zip(GROUPS, read, strict=True)})
         if self.inventory_weight and self.model.concepts and found is not None and batch.inventory is not None:
-            losses["inventory"] = inventory_loss(found, self._of_concepts(batch.inventory))
+            true = self._of_concepts(batch.inventory)
+            losses["inventory"] = inventory_loss(found, true)
+            if self._ranks > 1:
+                losses["inventory"] = losses["inventory"] * shares((true >= 0).sum())
             losses["loss"] = losses["loss"] + self.inventory_weight * losses["inventory"]
         for name in ("places", "sightings"):
             if name in losses:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_gather
 
 from ssm_sense.nn.places import Places
+from ssm_sense.nn.sightings import Sightings
 from ssm_sense.nn.surprise import SurprisePolicy
 
 
@@ -17,11 +18,13 @@ def follow_together(model: nn.Module) -> None:
     """Let what a model learns from all streams of a batch learn from those of all processes, not of its own alone.
 
     Every surprise policy follows their surprise, for τ is no parameter, so gradients do not keep it the same, and it
-    decides where events begin. Places are told from all others.
+    decides where events begin. Places are told from all others, and what sightings lose is a mean over all processes'.
     """
     for part in model.modules():
         if isinstance(part, SurprisePolicy):
             part.follow = _together(part.follow)  # type: ignore[method-assign, assignment]
+        if isinstance(part, Sightings):
+            part.shares = shares
         if isinstance(part, Places):
             part.process, part.everyones = dist.get_rank(), _everyones
 
@@ -30,8 +33,10 @@ def _together(follow: Callable[[Tensor], None]) -> Callable[[Tensor], None]:
     def follow_all(level_BT: Tensor) -> None:
         gathered: list[Any] = [None] * dist.get_world_size()
         dist.all_gather_object(gathered, level_BT.cpu())
-        frames = min(level.shape[1] for level in gathered)
-        follow(torch.cat([level[:, :frames] for level in gathered]).to(level_BT.device))
+        streams = [level for level in gathered if level.shape[1] > 1]  # the others hold a picture
+        if streams:
+            frames = min(level.shape[1] for level in streams)
+            follow(torch.cat([level[:, :frames] for level in streams]).to(level_BT.device))
 
     return follow_all
 

@@ -118,13 +118,20 @@ class SlidingWindowMemory:
 
     @torch.inference_mode()
     def observe(self, latents: Tensor, surprise: float | None, t_s: float) -> Observation:
-        """Append one frame; beyond the window or the budget the oldest goes."""
+        """Append one frame; beyond the window or the budget the oldest goes.
+
+        Raises ValueError where the budget does not hold one.
+        """
         language = self.model.language
         if self.frames:
             self._make_room()
         else:
             self.opening = opening(language)
         self.frames.append(extend(language, [*self.opening, *self.frames], self.model.embed(latents)[None]))
+        if self.budget_bytes is not None and self.nbytes > self.budget_bytes:
+            least, budget = self.nbytes, self.budget_bytes
+            self.reset()
+            raise ValueError(f"budget_bytes: expected at least {least}, the opening and 1 frame, got {budget}")
         return Observation(float("nan"), 1.0, False)
 
     def _make_room(self) -> None:

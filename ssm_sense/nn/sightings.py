@@ -1,5 +1,7 @@
 """What was seen beside what, and when: of every pair of things the surest sighting so far."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,6 +41,8 @@ class Sightings(nn.Module):
             if number < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {number}")
         self.sought, self.marks = sought, marks
+        self.shares: Callable[[Tensor], Tensor] = torch.ones_like
+        """By which to multiply means over so many items; several processes that train one model have their own."""
         self.place = nn.Parameter(torch.zeros(locations, vision_width))
         self.look = nn.Linear(vision_width, width)
         self.think = nn.Linear(width, width)
@@ -79,9 +83,11 @@ class Sightings(nn.Module):
         wrong = F.binary_cross_entropy_with_logits(
             there.float(), seen.float(), reduction="none", pos_weight=there.new_tensor(_SEEN).float()
         )
+        known_share, seen_share = self.shares(torch.stack([known.sum(), seen.sum()]))
         right = beside.float().gather(-1, (true_BTX.long() - 1).clamp_min(0).unsqueeze(-1)).squeeze(-1)
         misplaced = torch.where(seen, -(right + _EPSILON).log(), 0.0).sum() / seen.sum().clamp_min(1)
-        return torch.where(known, wrong, 0.0).sum() / known.sum().clamp_min(1) + _BESIDE * misplaced
+        missed = torch.where(known, wrong, 0.0).sum() / known.sum().clamp_min(1)
+        return known_share * missed + seen_share * _BESIDE * misplaced
 
     def read(self, state: State) -> Tensor:
         """How sure, and when: (B, 2, X, Y), float64."""

@@ -172,8 +172,11 @@ class SurprisePolicy(nn.Module):
     def follow(self, level_BT: Tensor) -> None:
         """Move τ towards the quantile of these frames' surprise that `event_rate` asks for (training only).
 
-        level_BT: from each stream's second frame on, as it comes; it is normalised here if the policy does that.
+        level_BT: from each stream's second frame on, as it comes; it is normalised here if the policy does that. Of
+            a picture that is held for two frames there is one, and it says nothing of events: those are not followed.
         """
+        if level_BT.shape[1] < 2:
+            return
         if self.normalise_frames is not None:
             begun = self.initial_state(len(level_BT)).replace(started=torch.ones(len(level_BT), dtype=torch.bool))
             level_BT = self._normalised(level_BT.unsqueeze(-1), begun.to(level_BT.device), self.normalise_frames)[0]

@@ -44,6 +44,7 @@ def test_kept_frames_are_read_by_ours_and_by_no_other(folder: str, model, monkey
     memory = policies.open_policy("kept-frames", folder, {"keep": "last", "frames": 6}).memory
     assert isinstance(memory, KeptFrames)
     assert (memory.keep, memory.frames, memory.model) == ("last", 6, model)
+    assert isinstance(policies.open_policy("ssm_sense.memory.kept_frames.KeptFrames", folder).memory, KeptFrames)
     with pytest.raises(UserError, match=r"policy kept-frames: .*keep"):
         policies.open_policy("kept-frames", folder, {"keep": "first"})
 

@@ -256,6 +256,14 @@ def test_missing_videos_and_models_are_named(video: Path, tmp_path: Path) -> Non
         main([str(video), "--model", str(tmp_path / "gone")])
 
 
+def test_a_camera_that_does_not_answer_takes_no_memory(tmp_path: Path) -> None:
+    held = tmp_path / "held.safetensors"
+    held.write_bytes(b"a memory of hours")
+    with pytest.raises(UserError, match="cannot be opened"):
+        main(["http://127.0.0.1:9/none", "--attempts", "0", "--save", str(held)], counting)
+    assert held.read_bytes() == b"a memory of hours"
+
+
 def test_a_passed_moment_is_refused_and_nothing_left_is_no_error(video: Path, tmp_path: Path, capsys) -> None:
     state = str(tmp_path / "state")
     main([str(video), "--save", state], counting)

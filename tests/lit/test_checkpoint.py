@@ -36,3 +36,12 @@ def test_the_command_line_writes_them_so(tmp_path: Path, monkeypatch: pytest.Mon
     config = str(ROOT / "configs" / "tiny" / "blind.yaml")
     cli = StreamCLI(StreamModule, TrainingData, args=["--config", config], run=False, subclass_mode_data=True)
     assert isinstance(cli.trainer.strategy.checkpoint_io, WholeFiles)
+
+
+def test_what_a_kill_left_of_a_checkpoint_goes_with_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    left, others = tmp_path / ".last.ckpt.1.partial", tmp_path / ".best.ckpt.1.partial"
+    for file in (left, others):
+        file.write_bytes(b"half of it")
+    WholeFiles().save_checkpoint({"step": 1}, path)
+    assert sorted(tmp_path.iterdir()) == sorted([path, others])

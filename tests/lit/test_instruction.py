@@ -183,3 +183,39 @@ def test_an_exported_rendered_set_trains_as_stills_and_then_as_videos(
     second = [*data, f"--data.features={work / 'features'}", f"--model.start={tmp_path / 'stills' / 'model'}"]
     assert len(fit(tmp_path / "videos", 3, more=[*second, "--data.questions=3"])) == 3
     assert load_model(tmp_path / "videos" / "model")[0].scale.scale.min() > 0
+
+
+def test_every_row_is_asked_once_an_epoch(tmp_path: Path, media: Path, tower: SiglipTower) -> None:
+    rows = [row("a.mp4", f"What is {i}?", str(i)) for i in range(5)]
+    rows += [row(f"{name}.mp4", f"Who is {name}?", name) for name in "bc"]
+    drawn = batches(write(tmp_path / "many.jsonl", rows), media, tower, batch_size=2, questions=2)
+    # a.mp4 comes three times, for 2, 2 and 1 of its rows, b.mp4 and c.mp4 once: two batches, and one time is left over.
+    epochs = []
+    for epoch in range(6):
+        asked = [query.answer for number in (0, 1) for query in drawn.batch(2 * epoch + number).queries]
+        assert len(set(asked)) == len(asked) >= 5
+        epochs.append(asked)
+    assert len(set(map(tuple, epochs))) > 1
+    assert set().union(*epochs) == {*"01234", "b", "c"}
+
+
+def test_what_is_left_out_is_said(tmp_path: Path, media: Path, tower: SiglipTower, caplog) -> None:
+    rows = [row(f"{i}.png", "What?", "x") for i in range(4)] + [row("a.mp4", "What?", "y")]
+    shuffled = [row("vsi/s3dis/area_1.mp4", "Which room came first?", "z")]
+    table = write(tmp_path / "few.jsonl", [*rows, *shuffled])
+    found = Conversations([table])
+    assert ([medium.path for medium in found.videos], found.left_out) == (["a.mp4"], 1)
+    batches(table, media, tower)
+    assert "1 videos are never watched" in caplog.text
+    data = InstructionData(str(media), [str(table)], batch_size=2)
+    data.vision = tower
+    data.batches("train")
+    assert "train: 1 rows about shuffled videos are left out" in caplog.text
+
+
+def test_latents_of_another_tower_are_refused(table: Path, work: Path, media: Path, tower: SiglipTower) -> None:
+    other = SiglipTower(str(work / "siglip"), layer=-2, pooling="average", grid=2)
+    data = InstructionData(str(media), [str(table)], features=str(work / "features"), batch_size=2)
+    data.vision = other
+    with pytest.raises(UserError, match=f"expected latents of the encoder {other.fingerprint}, found none"):
+        data.batches("train")

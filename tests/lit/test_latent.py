@@ -1,10 +1,14 @@
 """Training on the latent world: batches are functions of their number, grow in load, and can be learned."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from ssm_sense.commands.latent_fit import LatentCLI
 from ssm_sense.data.world.latent import LatentWorld
-from ssm_sense.lit.latent import LatentBatches, LatentModule
+from ssm_sense.errors import UserError
+from ssm_sense.lit.latent import LatentBatches, LatentData, LatentModule
 from ssm_sense.nn.frame_bank import FrameBank
 
 WORLD = LatentWorld(width=16, needles=16, places=4, categories=2)
@@ -74,3 +78,15 @@ def test_attention_over_all_frames_learns() -> None:
     chance = torch.log(torch.tensor(4.0)).item()
     assert sum(recall[:5]) / 5 > 0.9 * chance
     assert sum(recall[-10:]) / 10 < 0.7 * chance
+
+
+def test_epochs_go_on_and_several_devices_are_refused() -> None:
+    data = LatentData(events=12, facts=4, batch_size=2)
+    data.world = LatentWorld()
+    data.trainer = SimpleNamespace(fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(total_batch_idx=-1)))
+    loader = data.train_dataloader()
+    first = next(iter(loader)).frames
+    data.trainer.fit_loop.epoch_loop.total_batch_idx = 0
+    assert not torch.equal(next(iter(loader)).frames, first)
+    with pytest.raises(UserError, match=r"expected one device, got 2: say --trainer.devices 1"):
+        LatentCLI.before_fit(SimpleNamespace(trainer=SimpleNamespace(world_size=2)))

@@ -111,3 +111,14 @@ def test_a_foreign_state_is_named(window: SlidingWindow) -> None:
         memory.load_state_dict({"event.0.ssm": torch.ones(1)})
     with pytest.raises(ValueError, match="expected 0 tokens and 4 a frame, got 7"):
         memory.load_state_dict({"keys": torch.ones(2, 2, 7, 16), "values": torch.ones(2, 2, 7, 16)})
+
+
+def test_a_budget_that_holds_no_frame_is_refused(frame_tokens, latents) -> None:
+    model = frame_tokens()
+    least = SlidingWindowMemory(model)
+    least.observe(latents[0], None, 0.0)
+    small = SlidingWindowMemory(model, budget_bytes=least.nbytes - 1)
+    expected = f"budget_bytes: expected at least {least.nbytes}, the opening and 1 frame, got {least.nbytes - 1}"
+    with pytest.raises(ValueError, match=expected):
+        small.observe(latents[0], None, 0.0)
+    assert small.nbytes == 0

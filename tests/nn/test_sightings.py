@@ -96,3 +96,14 @@ def test_a_moment_has_one_mark_and_the_surest_come_in_order_of_time() -> None:
     assert in_order(sure, when, 6).tolist() == [4, 0, 1]
     assert in_order(sure, when, 2).tolist() == [4, 1]
     assert in_order(torch.zeros(3), torch.zeros(3), 2).tolist() == []
+
+
+def test_a_mean_over_processes_is_that_over_what_all_of_them_see() -> None:
+    torch.manual_seed(0)
+    model = Sightings(vision_width=6, locations=4, sought=2, marks=3)
+    x, true = torch.randn(4, 5, 4, 6), torch.zeros(4, 5, 2, dtype=torch.long)
+    true[0, 1, 0], true[0, 3, 1], true[1, 2, 0], true[3, :, 1] = 2, 3, 1, -1
+    whole = model.loss(x, true)
+    everyones = torch.stack([(true >= 0).sum(), (true > 0).sum()])
+    model.shares = lambda own: own * 2 / everyones
+    torch.testing.assert_close((model.loss(x[:2], true[:2]) + model.loss(x[2:], true[2:])) / 2, whole)

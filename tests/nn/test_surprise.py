@@ -164,3 +164,11 @@ def test_the_threshold_follows_what_the_stream_itself_would_see() -> None:
 def test_bad_settings_are_named(bad: dict[str, float], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         SurprisePolicy(**bad)
+
+
+def test_a_picture_that_is_held_leaves_the_threshold() -> None:
+    policy = SurprisePolicy(threshold=0.5)
+    policy.follow(torch.zeros(8, 1))
+    assert float(policy.threshold) == 0.5
+    policy.follow(torch.zeros(8, 2))
+    assert float(policy.threshold) < 0.5
