@@ -72,6 +72,14 @@ def open_features(cache: Path, fingerprint: str | None) -> Features | None:
     return Features(cache, fingerprint, there[0]) if there else None
 
 
+def demand_features(cache: Path, fingerprint: str | None) -> Features:
+    """As `open_features`; raises UserError also where the cache has nothing of the encoder."""
+    found = open_features(cache, fingerprint)
+    if found is None:
+        raise UserError(f"{cache}: expected latents of the encoder {fingerprint}, found none")
+    return found
+
+
 class LatentSource:
     """The latents of whole videos: from a cache where they are there, else from an encoder, and into the cache then.
 
@@ -121,10 +129,7 @@ class LatentSource:
         fingerprint = self.fingerprint
         if fingerprint is None and self.open_encoder is not None:
             fingerprint = self._encoder.fingerprint
-        found = open_features(self.cache, fingerprint)
-        if found is None and self.open_encoder is None:
-            raise UserError(f"{self.cache}: expected latents of the encoder {fingerprint}, found none")
-        return found
+        return (demand_features if self.open_encoder is None else open_features)(self.cache, fingerprint)
 
     def _compute(self, video: Path, fps: float, folder: Path) -> tuple[Tensor, Tensor]:
         extract(video, self._encoder, folder, fps, self.dtype)

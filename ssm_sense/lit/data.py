@@ -22,7 +22,7 @@ from ssm_sense.data.world.mixture import mixture
 from ssm_sense.data.world.truth import Truth
 from ssm_sense.errors import UserError
 from ssm_sense.language.query import Query
-from ssm_sense.lit.numbering import Start, numbers
+from ssm_sense.lit.numbering import Start, batches_done, numbers
 from ssm_sense.lit.told import tell
 from ssm_sense.vision.siglip import SiglipTower
 
@@ -208,7 +208,7 @@ class TrainingData(L.LightningDataModule, ABC):
     @property
     def batches_done(self) -> int:
         """How many batches training has had."""
-        return self.trainer.fit_loop.epoch_loop.total_batch_idx + 1 if self.trainer is not None else 0
+        return batches_done(self.trainer)
 
     @property
     def process(self) -> tuple[int, int]:

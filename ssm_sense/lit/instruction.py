@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from ssm_sense.data.latents import open_features
+from ssm_sense.data.latents import demand_features
 from ssm_sense.errors import UserError
 from ssm_sense.language.query import Query
 from ssm_sense.lit.conversations import Conversations, Medium, Turn
@@ -201,12 +201,7 @@ class InstructionData(TrainingData):
         if self.vision is None:
             raise UserError("vision: expected the tower that makes the latents")
         device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
-        features = None
-        if self.features is not None:
-            features = open_features(Path(self.features), self.vision.fingerprint)
-            if features is None:
-                expected = f"latents of the encoder {self.vision.fingerprint}"
-                raise UserError(f"{self.features}: expected {expected}, found none")
+        features = None if self.features is None else demand_features(Path(self.features), self.vision.fingerprint)
         watcher = Watcher(Path(self.media), self.vision.load().to(device), features, self.fps)
         rank, ranks = (0, 1) if alone else self.process
         return InstructionBatches(

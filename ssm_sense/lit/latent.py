@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ssm_sense import ops
 from ssm_sense.data.world.latent import WANDERINGS, LatentWorld
-from ssm_sense.lit.numbering import Start, numbers
+from ssm_sense.lit.numbering import Start, batches_done, numbers
 from ssm_sense.nn.bank import EventBank
 from ssm_sense.nn.deltanet import DeltaEpisode
 from ssm_sense.nn.episode import Episode
@@ -138,11 +138,7 @@ class LatentData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[LatentBatch]:
         """Goes on from the step that training has reached."""
-        return self._loader(self.growth, self.seed, self._done, None, self.matched)
-
-    def _done(self) -> int:
-        """How many batches training has had."""
-        return 0 if self.trainer is None else self.trainer.fit_loop.epoch_loop.total_batch_idx + 1
+        return self._loader(self.growth, self.seed, lambda: batches_done(self.trainer), None, self.matched)
 
     def val_dataloader(self) -> DataLoader[LatentBatch]:
         """The same batches at every validation."""
