@@ -57,26 +57,28 @@ class Features:
 
     folder: the cache.
     encoder: its fingerprint; may be left out where the cache holds the latents of one encoder only.
-    dtype: in which they are stored, "float16" or "float32"; may be left out likewise.
+    dtype: in which they are stored, "float16" or "float32"; left out, a video that is there in both is read in float32.
 
-    Raises UserError where there is no such cache, or more than one that fits.
+    Raises UserError where there is no such cache, or more than one encoder that fits.
     """
 
     def __init__(self, folder: Path | str, encoder: str | None = None, dtype: str | None = None) -> None:
-        pattern = re.compile(f"{re.escape(encoder) if encoder else '.+'}-({dtype or '|'.join(DTYPES)})")
+        pattern = re.compile(f"({re.escape(encoder) if encoder else '.+'})-({dtype or '|'.join(DTYPES)})")
         folder = Path(folder)
         if not folder.is_dir():
             raise UserError(f"{folder}: expected a folder that `ssm-sense features extract` wrote")
-        found = sorted(path for path in folder.iterdir() if path.is_dir() and pattern.fullmatch(path.name))
-        if len(found) != 1:
-            names = ", ".join(path.name for path in found) or "none"
+        paths = [path for path in folder.iterdir() if path.is_dir()]
+        found = {path: named for path in paths if (named := pattern.fullmatch(path.name))}
+        if len({named[1] for named in found.values()}) != 1:
+            names = ", ".join(sorted(path.name for path in found)) or "none"
             raise UserError(f"{folder}: expected the latents of one encoder, got {names}")
-        self.folder = found[0]
+        self.folders = sorted(found, reverse=True)  # -float32 before -float16
 
     def find(self, video: Path, fps: float) -> "CachedVideo | None":
         """The latents of a video at `fps`, or None where they were never extracted, or not to the end."""
-        entry = _entry(self.folder, video, fps)
-        return CachedVideo(entry) if (entry / "index.json").is_file() else None
+        name = _entry_name(video, fps)
+        there = (folder / name for folder in self.folders if (folder / name / "index.json").is_file())
+        return next(map(CachedVideo, there), None)
 
     def load(self, video: Path, fps: float, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
         """The latents (T, S, V) of a video at `fps`, in `dtype`, and the seconds (T,) of its frames in float64.
@@ -85,7 +87,8 @@ class Features:
         """
         cached = self.find(video, fps)
         if cached is None:
-            raise UserError(f"{video}: its latents at {fps:g} frames/s are not in {self.folder}; extract them first")
+            where = " or ".join(map(str, self.folders))
+            raise UserError(f"{video}: its latents at {fps:g} frames/s are not in {where}; extract them first")
         latents, seconds = zip(*((some.to(dtype), times) for some, times in cached.shards()), strict=True)
         return torch.cat(latents), torch.cat(seconds)
 
@@ -151,7 +154,7 @@ def extract(
 
     if dtype not in DTYPES:
         raise ValueError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
-    entry = _entry(folder / f"{encoder.fingerprint}-{dtype}", video, fps)
+    entry = folder / f"{encoder.fingerprint}-{dtype}" / _entry_name(video, fps)
     if (entry / "index.json").is_file():
         on_frames(_indexed_frames(entry))
         return 0
@@ -218,14 +221,14 @@ def _encoded_shards(
         yield {"latents": torch.cat(latents), "seconds": torch.cat(seconds)}
 
 
-def _entry(folder: Path, video: Path, fps: float) -> Path:
-    """Where the latents of a video at a rate belong. Raises UserError where the video cannot be read."""
+def _entry_name(video: Path, fps: float) -> str:
+    """Of the folder that the latents of a video at a rate belong in. Raises UserError where it cannot be read."""
     try:
         status = video.stat()
         digest = _digest(video, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise UserError(f"{video}: cannot be read: {error.strerror}") from error
-    return folder / f"{digest}-{fps:.6g}fps"
+    return f"{digest}-{fps:.6g}fps"
 
 
 @cache

@@ -60,16 +60,14 @@ class CachedClips:
 
 
 def open_features(cache: Path, fingerprint: str | None) -> Features | None:
-    """What a cache has of an encoder, or of its only one: float32 before float16; None where it has nothing of it.
+    """What a cache has of an encoder, or of its only one; None where it has nothing of it.
 
     Raises UserError where there is no such folder, or the latents of several encoders and no fingerprint.
     """
     if not cache.is_dir():
         raise UserError(f"{cache}: expected a folder that `ssm-sense features extract` wrote")
-    if fingerprint is None:
-        return Features(cache)
-    there = [dtype for dtype in reversed(DTYPES) if (cache / f"{fingerprint}-{dtype}").is_dir()]
-    return Features(cache, fingerprint, there[0]) if there else None
+    there = fingerprint is None or any((cache / f"{fingerprint}-{dtype}").is_dir() for dtype in DTYPES)
+    return Features(cache, fingerprint) if there else None
 
 
 def demand_features(cache: Path, fingerprint: str | None) -> Features:

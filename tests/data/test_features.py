@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ssm_sense.data import features
-from ssm_sense.data.features import Features, extract
+from ssm_sense.data.features import DTYPES, Features, extract
 from ssm_sense.data.video import VideoFile, write_video
 from ssm_sense.errors import UserError
 
@@ -134,6 +134,21 @@ def test_the_key_is_content_rate_and_encoder(video: Path, tmp_path: Path) -> Non
     assert len(Features(cache, encoder="others").load(video, 1.0)[0]) == 3
     extract(video, other, cache, dtype="float32")
     assert len(Features(cache, encoder="others", dtype="float32").load(video, 1.0)[0]) == 3
+
+
+def test_a_video_is_read_in_float32_where_it_is_there_and_else_in_float16(video: Path, tmp_path: Path) -> None:
+    both, half = video, tmp_path / "half.mp4"
+    write_video(half, [np.full((32, 32, 3), 91, np.uint8)] * 3, 1)
+    for path, dtypes in ((both, DTYPES), (half, ["float16"])):
+        for dtype in dtypes:
+            extract(path, Means(), tmp_path / "cache", dtype=dtype)
+    features = Features(tmp_path / "cache")
+    read = [next(found.shards())[0].dtype for path in (both, half) if (found := features.find(path, 1.0)) is not None]
+    assert read == [torch.float32, torch.float16]
+    whole = Features(tmp_path / "cache", dtype="float32").load(both, 1.0)[0]
+    assert torch.equal(features.load(both, 1.0)[0], whole)
+    with pytest.raises(UserError, match=r"means-float32 or .*means-float16; extract"):
+        features.load(both, 2.0)
 
 
 @pytest.mark.parametrize("damage", ["shard missing", "shard cut", "index cut", "index empty"])
