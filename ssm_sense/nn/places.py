@@ -23,6 +23,9 @@ _ROOMS = 2**20
 _LONG = 2.0**20
 """Frames of a stay from which on all that it has so far counts half: a sum to which one more of some millions is added
 loses it, and the number itself stops at 2^24."""
+_KNOWN = 1000.0
+"""Frames that what a place holds from before weighs at most: a mean over tens of thousands, in 8 bits, is beyond change
+by another visit of a minute."""
 _UNIT = 127.0
 """What a key is kept in: 1 is so many steps of a signed byte."""
 
@@ -33,8 +36,8 @@ class Places(nn.Module):
     A frame is described by the mean over its locations of a learned feature, a stay by the sum over its frames. A
     perceptron makes a key of that. A stay ends before a frame whose key is unlike its own. A place is known again where
     the cosine of keys is high, the higher the more places there are to take for it. A stay at a known place joins it:
-    the key is the direction of both, and it holds the mean of what either showed, weighed by frames, for the most of
-    many counts would be too many. One at a new place takes a free slot, or that of the place that was left the longest
+    the key is the direction of both, and it holds the mean of what either showed, weighed by frames (a thousand at most
+    for all that was before), for the most of many counts would be too many. One at a new place takes a free slot, or that of the place that was left the longest
     ago.
 
     Args:
@@ -185,7 +188,7 @@ class Places(nn.Module):
         written = {
             "key": (_UNIT * F.normalize(both, dim=-1)).round().unsqueeze(1),
             "held": held_BK.unsqueeze(1),
-            "frames": before + frames_B.unsqueeze(-1),
+            "frames": (before + frames_B.unsqueeze(-1)).clamp(max=_KNOWN),
         }
         left = left_B.unsqueeze(-1) > 0
         after = {"age": torch.where(left, (state["age"] + 1).scatter(1, slot, 0.0), state["age"])}

@@ -181,6 +181,22 @@ def test_a_place_holds_what_its_stays_showed_each_weighing_its_frames() -> None:
 
 
 @torch.no_grad()
+def test_a_place_that_was_visited_for_weeks_still_takes_in_what_changes_there() -> None:
+    made = knowing()
+    before, now = torch.randn(2, 16)
+    now = before + 0.3 * now
+    state = left(made, before, [4.0, 0.0], made.initial_state(1), frames=600_000.0)
+    for _ in range(60):
+        at = made.recognise(now[None, None], state)
+        held = made.joined(torch.tensor([[[0.0, 4.0]]]), torch.full((1, 1), 60.0), at, state)[0, 0]
+        state = left(made, now, held.tolist(), state, frames=60.0)
+    assert int((state["frames"] > 0).sum()) == 1
+    gone, come = made.held(made.recognise(now[None, None], state), state)[0, 0].tolist()
+    assert gone < 0.4
+    assert come > 3.6
+
+
+@torch.no_grad()
 def test_the_more_places_there_are_the_surer_one_must_be_known() -> None:
     made = knowing(kept=64)
     sums = torch.randn(16)
