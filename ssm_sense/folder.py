@@ -10,7 +10,8 @@ calibration.json    what `ssm-sense calibrate` picked and on what; a readable co
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from argparse import ArgumentError
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,12 @@ from ssm_sense.pretrained import digest
 from ssm_sense.state import save_tensors, write_whole
 from ssm_sense.stream import Session
 from ssm_sense.vision.siglip import SiglipTower
+from ssm_sense.vision.tower import VisionTower
 
 _LANGUAGE = "language."
 _WEIGHTS, _CALIBRATION = "model.safetensors", "calibration.json"
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The loader that jsonargparse builds on: the two differ in what they refuse, such as tabs."""
 
 
 def save_folder(
@@ -82,44 +86,45 @@ def _take_place(draft: Path, folder: Path) -> None:
 def load_session(folder: Path) -> Session:
     """A session that is ready to watch. Raises UserError for a folder that is not a model, or a damaged one."""
     model, vision = load_model(folder)
-    return Session(model.memory(), vision, digest(folder, vision.fingerprint))
+    return Session(model.memory(), vision, weights_of(folder, vision))
+
+
+def weights_of(folder: Path, vision: VisionTower) -> str:
+    """Names what decides a model folder's answers: its config, its weights, its language model's, and its tower."""
+    configs = [path.read_bytes() for path in sorted(folder.glob("*.yaml"))]
+    return digest(folder, vision.fingerprint, digest(folder / "llm"), configs)
 
 
 def load_model(folder: Path) -> tuple[AnsweringModel, SiglipTower]:
     """The model, in eval mode with all its weights, and its vision tower.
 
-    Only classes of this package are built, so a folder from a stranger runs none of its own code.
+    Only classes of this package are built, and no others imported, so a folder from a stranger runs none of its own
+    code. Raises UserError for a folder that asks for others, that is not a model, or that is damaged.
     """
-    path = folder / "config.yaml"
-    try:
-        config = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{folder}: expected a model folder with a config.yaml ({error})") from error
-    if not isinstance(config, dict) or set(config) != {"model", "vision"}:
-        raise UserError(f"{path}: expected the keys model and vision, got {config if config is None else list(config)}")
-    _refuse_foreign_classes(config, path)
+    config = _read_config(folder)
     if not (folder / _WEIGHTS).is_file():
         raise UserError(f"{folder}: expected a {_WEIGHTS}, which comes last; this model was not written to its end")
-    config["vision"].setdefault("init_args", {})["path"] = str(folder / "vision")
-    language = config["model"].setdefault("init_args", {}).setdefault("language", {}).setdefault("init_args", {})
-    language.update(path=str(folder / "llm"), tokenizer=str(folder / "tokenizer"))
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--model", type=AnsweringModel)
     parser.add_argument("--vision", type=SiglipTower)
     try:
-        built = parser.instantiate_classes(parser.parse_object(config))
+        parsed = parser.parse_object(config)
+        # A class that was named without its module has it by now.
+        _refuse_foreign(folder, (name for key, name in _leaves(parsed.as_dict()) if key == "class_path"))
+        built = parser.instantiate_classes(parsed)
         model: AnsweringModel = built.model
         model.load()
+        vision: SiglipTower = built.vision.load()
         weights = load_file(folder / _WEIGHTS)
         found = model.load_state_dict(weights, strict=False)
     except UserError:
         raise
-    except (SafetensorError, OSError, RuntimeError, ValueError, TypeError) as error:
+    except (ArgumentError, SafetensorError, OSError, RuntimeError, ValueError, TypeError) as error:
         raise UserError(f"{folder}: this model cannot be built: {error}") from error
     wrong = [k for k in found.missing_keys if not k.startswith(_LANGUAGE)] + found.unexpected_keys
     if wrong:
         raise UserError(f"{folder}: model.safetensors does not fit config.yaml: {', '.join(wrong[:3])}")
-    return model.eval(), built.vision.load()
+    return model.eval(), vision
 
 
 def store_calibration(folder: Path, values: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
@@ -177,13 +182,64 @@ def _without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _refuse_foreign_classes(config: Any, path: Path) -> None:
+def _read_config(folder: Path) -> dict[str, Any]:
+    """What config.yaml says, with the folder's own paths. Nothing in it names a class of others with its module."""
+    path = folder / "config.yaml"
+    try:
+        config = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{folder}: expected a model folder with a config.yaml ({error})") from error
+    if not isinstance(config, dict) or set(config) != {"model", "vision"}:
+        raise UserError(f"{path}: expected the keys model and vision, got {config if config is None else list(config)}")
+    _refuse_foreign(path, (value for key, value in _leaves(config) if key == "class_path" or _may_name_class(value)))
+    _init_args(config["vision"], f"{path}: vision")["path"] = str(folder / "vision")
+    arguments = _init_args(config["model"], f"{path}: model")
+    language = _init_args(arguments.setdefault("language", {}), f"{path}: model.language")
+    language.update(path=str(folder / "llm"), tokenizer=str(folder / "tokenizer"))
+    return config
+
+
+def _init_args(config: Any, where: str) -> dict[str, Any]:
+    """The arguments in a class's config, to be added to. Raises UserError, which begins with ``where``."""
+    arguments = config.setdefault("init_args", {}) if isinstance(config, dict) else None
+    if not isinstance(arguments, dict):
+        raise UserError(f"{where}: expected a class_path and init_args, got {config!r}")
+    return arguments
+
+
+def _leaves(config: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value in a config that holds no others, with the key that it stands under."""
     if isinstance(config, Mapping):
-        name = config.get("class_path", "ssm_sense.")
-        if not str(name).startswith("ssm_sense."):
-            raise UserError(f"{path}: expected classes of ssm_sense only, got {name}")
-        for value in config.values():
-            _refuse_foreign_classes(value, path)
-    elif isinstance(config, list):
+        for inner, value in config.items():
+            yield from _leaves(value, inner)
+    elif isinstance(config, list | tuple):
         for value in config:
-            _refuse_foreign_classes(value, path)
+            yield from _leaves(value, key)
+    else:
+        yield key, config
+
+
+def _refuse_foreign(where: Path, names: Iterable[Any]) -> None:
+    for name in names:
+        if not (isinstance(name, str) and _is_path(name) and name.startswith("ssm_sense.")):
+            raise UserError(f"{where}: expected classes of ssm_sense only, got {name!r}")
+
+
+def _is_path(text: str) -> bool:
+    """Whether a text looks like a class with its module."""
+    return "." in text and all(part.isidentifier() for part in text.split("."))
+
+
+def _may_name_class(value: Any) -> bool:
+    """Where a class is wanted, jsonargparse imports what a string names, even if only as YAML it names something."""
+    if not isinstance(value, str):
+        return False
+    if _is_path(value):
+        return True
+    try:
+        node = yaml.compose(value, Loader=_YAML)
+    except yaml.YAMLError:
+        return False  # jsonargparse takes it for a text too
+    if isinstance(node, yaml.ScalarNode):
+        return node.value != value and _may_name_class(node.value)
+    return node is not None

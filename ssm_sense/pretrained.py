@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal
 
 import torch
@@ -48,29 +49,45 @@ def resolve(path: str) -> Path:
 
 def config_of(folder: Path) -> dict[str, Any]:
     """The raw config.json of a checkpoint. Raises UserError where there is none."""
+    expected = f"{folder}: expected a readable config.json of a Hugging Face checkpoint"
     try:
-        return json.loads((folder / "config.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError) as error:
-        raise UserError(f"{folder}: expected a readable config.json of a Hugging Face checkpoint ({error})") from error
+        config = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{expected} ({error})") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{expected}, got {config!r}")
+    return config
+
+
+def read_config(config_class: Any, folder: Path) -> Any:
+    """A checkpoint's config as a transformers class. Raises UserError for that of another model, or a broken one."""
+    kind = config_of(folder).get("model_type")
+    with _refusing(f"{folder}: expected a config for {config_class.__name__}, got one of model_type {kind!r}"):
+        return config_class.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def load(model_class: Any, folder: Path, dtype: Dtype) -> Any:
     """An instance of a transformers class, from safetensors in a local folder, in `dtype` and in eval mode.
 
     Weights of other towers in the same file are ignored; a weight that is missing raises UserError, for a
-    randomly initialised layer would work and answer nonsense.
+    randomly initialised layer would work and answer nonsense. So do weights that are cut off, a checkpoint of another
+    model, and one that needs code of its own.
     """
-    with quiet():
-        try:
-            model, found = model_class.from_pretrained(
-                folder, dtype=DTYPES[dtype], use_safetensors=True, local_files_only=True, output_loading_info=True
-            )
-        except OSError as error:
-            raise UserError(f"{folder}: expected weights as safetensors ({str(error).splitlines()[0]})") from error
+    name, kind = model_class.__name__, config_of(folder).get("model_type")
+    with _refusing(f"{folder}: expected weights as safetensors for {name}, got those of model_type {kind!r}"):
+        model, found = model_class.from_pretrained(
+            folder,
+            dtype=DTYPES[dtype],
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # they are found below
+            output_loading_info=True,
+        )
     wrong = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
     if wrong:
         listed = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        raise UserError(f"{folder}: the weights do not fit {model_class.__name__}: missing or misshapen {listed}")
+        raise UserError(f"{folder}: the weights do not fit {name}: missing or misshapen {listed}")
     return model.eval()
 
 
@@ -86,11 +103,8 @@ def load_tokenizer(folder: Path, path: str | None = None) -> PreTrainedTokenizer
         home = folder if (folder / "tokenizer_config.json").is_file() else folder.resolve().parent / "tokenizer"
         if not home.is_dir():
             raise UserError(f"{folder}: expected a tokenizer in it, or in a folder {home.name!r} beside it")
-    with quiet():
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(home, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{home}: expected a tokenizer ({str(error).splitlines()[0]})") from error
+    with _refusing(f"{home}: expected a tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(home, local_files_only=True, trust_remote_code=False)
     ids = tokenizer(PROBE, add_special_tokens=False).input_ids
     back = str(tokenizer.decode(ids, skip_special_tokens=True))
     if tokenizer.unk_token_id not in ids and back.replace(" ", "").lower() != PROBE.replace(" ", ""):
@@ -107,6 +121,19 @@ def digest(folder: Path, *settings: object) -> str:
         with open(file, "rb") as stream:
             sha.update(hashlib.file_digest(stream, "sha256").digest())
     return sha.hexdigest()[:16]
+
+
+@contextmanager
+def _refusing(expected: str) -> Iterator[None]:
+    """Turns into a UserError whatever transformers raises over a checkpoint, which are errors of any class."""
+    try:
+        with quiet():
+            yield
+    except Exception as error:
+        reason = f"{type(error).__name__}: {shorten(str(error), 200)}"
+        if "trust_remote_code" in str(error):
+            reason = "it needs code of its own, which is never run"
+        raise UserError(f"{expected} ({reason})") from error
 
 
 @contextmanager

@@ -8,14 +8,17 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+from ssm_sense.commands.policies import open_policy
 from ssm_sense.errors import UserError
 from ssm_sense.folder import default, load_model, load_session, save_folder
+from ssm_sense.nn.own_shift import OwnShift
 
 
 def test_the_shipped_model_watches_and_answers() -> None:
@@ -37,6 +40,18 @@ def test_a_session_is_named_by_the_weights_of_its_folder(tmp_path: Path) -> None
     tensors = load_file(weights)
     save_file({**tensors, "policy.threshold": tensors["policy.threshold"] + 0.1}, weights)
     assert load_session(tmp_path / "model").weights != same
+
+
+def test_a_session_of_another_language_model_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(default(), tmp_path / "model")
+    weights = tmp_path / "model" / "llm" / "model.safetensors"
+    save_file({name: tensor + 0.1 for name, tensor in load_file(weights).items()}, weights, {"format": "pt"})
+    session = load_session(default())
+    session.save(tmp_path / "session")
+    another = load_session(tmp_path / "model")
+    with pytest.raises(UserError, match="found one of another"):
+        another.load(tmp_path / "session")
+    assert another.weights == open_policy("model", str(tmp_path / "model")).weights
 
 
 def test_a_disk_that_is_full_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,3 +141,103 @@ def test_a_save_killed_at_any_moment_leaves_the_old_model_the_new_one_or_one_tha
 
 def fail(error: OSError, *_: object) -> None:
     raise error
+
+
+def reconfigured(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """The shipped model with another config.yaml."""
+    shutil.copytree(default(), folder)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    change(config)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+ENCODER = {"vision_width": 128, "width": 128, "grid": 4, "layers": 2, "heads": 4}
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        "stranger.Encoder",
+        "  stranger.Encoder  # in a comment's company",
+        "'stranger.Encoder'",
+        "class_path: stranger.Encoder",
+        "ssm_sense.nn: null\nclass_path: stranger.Encoder",
+        f'{{\t"class_path": "stranger.Encoder", "init_args": {ENCODER}}}',
+        f'{{"class_path": "stranger\\x2eEncoder", "seen": 2001-99-99, "init_args": {ENCODER}}}',
+        {
+            "class_path": "ssm_sense.nn.temporal.TemporalEncoder",
+            "init_args": ENCODER,
+            "init_args.x": "stranger.Encoder",
+        },
+    ],
+)
+def test_a_class_of_a_stranger_is_not_imported_from_a_string_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: Any
+) -> None:
+    (tmp_path / "stranger.py").write_text(
+        "from pathlib import Path\nfrom ssm_sense.nn.temporal import TemporalEncoder\n"
+        "class Encoder(TemporalEncoder): pass\n"
+        "Path(__file__).with_name('imported').touch()"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "stranger", raising=False)
+    folder = reconfigured(tmp_path / "model", lambda config: config["model"]["init_args"].update(encoder=encoder))
+    with pytest.raises(UserError, match=r"config\.yaml: expected classes of ssm_sense only"):
+        load_model(folder)
+    assert not (tmp_path / "imported").exists()
+
+
+class Acquaintance(OwnShift):
+    """Of no part of the package, and imported all the same, so that its name alone finds it."""
+
+
+def test_a_class_of_others_is_not_built_by_its_name_alone(tmp_path: Path) -> None:
+    folder = reconfigured(tmp_path / "model", lambda config: config["model"]["init_args"].update(source="Acquaintance"))
+    with pytest.raises(UserError, match=r"expected classes of ssm_sense only, got .*Acquaintance"):
+        load_model(folder)
+
+
+def test_words_and_paths_that_name_no_class_are_taken_as_they_are(tmp_path: Path) -> None:
+    words = ["St. Bernard", "sofa, grey", "Qwen/Qwen2.5-0.5B", "./runs/x.y", "* 3.5 m"]
+
+    def change(config: dict[str, Any]) -> None:
+        config["model"]["init_args"]["sought"] = words
+        config["model"]["init_args"]["language"]["init_args"]["path"] = "Qwen/Qwen2.5-0.5B"
+        config["model"]["init_args"]["source"] = "ssm_sense.nn.own_shift.OwnShift"
+
+    model, _ = load_model(reconfigured(tmp_path / "seed: 1.0" / "model", change))
+    assert list(model.sought) == words
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (
+            lambda config: config.update(vision=None),
+            r"config\.yaml: vision: expected a class_path and init_args, got None",
+        ),
+        (
+            lambda config: config.update(model="SsmSense"),
+            r"config\.yaml: model: expected a class_path .*got 'SsmSense'",
+        ),
+        (lambda config: config["vision"].update(init_args=[]), r"vision: expected a class_path and init_args, got {"),
+        (lambda config: config["model"]["init_args"].update(language="CausalLM"), r"model\.language: .*got 'CausalLM'"),
+        (lambda config: config["model"].update(init_args={}), "cannot be built"),
+        (lambda config: config["model"]["init_args"].update(window="wide"), "cannot be built.*window"),
+    ],
+)
+def test_a_config_that_builds_nothing_is_said(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None], named: str
+) -> None:
+    with pytest.raises(UserError, match=f"(?s){named}"):
+        load_model(reconfigured(tmp_path / "model", change))
+
+
+@pytest.mark.parametrize("part", [".", "vision", "llm"])
+def test_weights_that_are_cut_off_are_said(tmp_path: Path, part: str) -> None:
+    shutil.copytree(default(), tmp_path / "model")
+    weights = tmp_path / "model" / part / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(UserError, match="file not fully covered"):
+        load_model(tmp_path / "model")

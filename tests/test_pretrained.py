@@ -1,5 +1,8 @@
 """Checkpoints come from a folder or from the hub, and what cannot be had is said in one line."""
 
+import ast
+from pathlib import Path
+
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import save_file
@@ -53,3 +56,23 @@ def test_a_digest_names_weights_and_settings(tmp_path):
     save_file({"w": zeros(3) + 1}, tmp_path / "model.safetensors")
     assert pretrained.digest(tmp_path, "a", 1) != name
     assert len(name) == 16
+
+
+@pytest.mark.parametrize("content", [b"[]", b"3", b"{", b"\xff\xfe"])
+def test_a_config_is_a_mapping(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"expected a readable config\.json"):
+        pretrained.config_of(tmp_path)
+
+
+def test_no_call_of_transformers_may_run_a_checkpoint_s_own_code_or_ask_to():
+    calls = [
+        node
+        for path in Path(pretrained.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "from_pretrained"
+    ]
+    assert calls
+    for call in calls:
+        refused = {word.arg: ast.unparse(word.value) for word in call.keywords}.get("trust_remote_code")
+        assert refused == "False", ast.unparse(call)

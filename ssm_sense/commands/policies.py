@@ -60,12 +60,10 @@ def of_frame_tokens(model: "AnsweringModel", where: str) -> "SlidingWindow":
 
 
 def weights_of(model: str, vision: "VisionTower") -> str:
-    """Names what decides a model folder's answers: its config, its weights, its language model's, and its tower."""
-    from ssm_sense.pretrained import digest
+    """Names what decides a model folder's answers, as `folder.weights_of` does, which names saved sessions."""
+    from ssm_sense import folder
 
-    folder = Path(model)
-    configs = [path.read_bytes() for path in sorted(folder.glob("*.yaml"))]
-    return digest(folder, vision.fingerprint, digest(folder / "llm"), configs)
+    return folder.weights_of(Path(model), vision)
 
 
 def policy_label(memory: "Policy") -> str:

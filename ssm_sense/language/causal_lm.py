@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig, AutoModelForCausalLM, Cache, PreTrainedModel
 
 from ssm_sense import pretrained
+from ssm_sense.errors import UserError
 from ssm_sense.language import gguf
 from ssm_sense.language.layout import Layout
 from ssm_sense.language.lora import Lora, adapt, merged
@@ -60,7 +61,10 @@ class CausalLM(nn.Module):
         self.lm: PreTrainedModel | None = None
 
     def load(self) -> Self:
-        """Read the weights and the tokenizer; does nothing when they are there."""
+        """Read the weights and the tokenizer; does nothing when they are there.
+
+        Raises UserError where they are missing, broken, or not those of a causal language model.
+        """
         if self.lm is None:
             self.layout = Layout(pretrained.load_tokenizer(self.folder, self.tokenizer_path))
             lm: PreTrainedModel = pretrained.load(AutoModelForCausalLM, self.folder, self.dtype)
@@ -96,9 +100,12 @@ class CausalLM(nn.Module):
 
     @cached_property
     def width(self) -> int:
-        """Q, read from the checkpoint's config."""
-        pretrained.config_of(self.folder)
-        return int(AutoConfig.from_pretrained(self.folder).get_text_config().hidden_size)
+        """Q, read from the checkpoint's config. Raises UserError for one that is broken or says none."""
+        config = pretrained.read_config(AutoConfig, self.folder)
+        width = getattr(config.get_text_config(), "hidden_size", None)
+        if not isinstance(width, int):
+            raise UserError(f"{self.folder}: expected a language model with a hidden_size, got {config.model_type!r}")
+        return width
 
     def loss(self, prefix: Tensor, prompts: Sequence[str], answers: Sequence[str]) -> Tensor:
         """Mean negative log-likelihood (M,) of each answer's tokens, its end included, after prefix and prompt.

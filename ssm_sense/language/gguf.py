@@ -63,6 +63,7 @@ def unpack(file: Path, cache: Path | None = None) -> Path:
                 gguf_file=file.name,
                 dtype=pretrained.DTYPES["float32"],
                 local_files_only=True,
+                trust_remote_code=False,
                 output_loading_info=True,
             )
             lm, found = loaded
@@ -72,7 +73,9 @@ def unpack(file: Path, cache: Path | None = None) -> Path:
             lm.hf_quantizer = None
             del lm.config.quantization_config
             lm.save_pretrained(draft / "llm")
-            tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(
+                file.parent, gguf_file=file.name, local_files_only=True, trust_remote_code=False
+            )
             tokenizer.save_pretrained(draft / "tokenizer")
         draft.rename(home)
     except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:

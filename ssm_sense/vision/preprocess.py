@@ -1,8 +1,10 @@
 """The SigLIP image processor on uint8 tensors, without torchvision and without PIL."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,8 @@ from ssm_sense.errors import UserError
 
 RESAMPLE = {2: "bilinear", 3: "bicubic"}
 """PIL's resampling numbers, which preprocessor_config.json uses, as modes of `F.interpolate`."""
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -37,26 +41,40 @@ class Preprocess:
 
     @classmethod
     def from_folder(cls, folder: Path) -> "Preprocess":
-        """Read a checkpoint's preprocessor_config.json.
+        """Read a checkpoint's preprocessor_config.json, in which null is the default.
 
-        Raises UserError where the file is missing, or asks for something other than resize, rescale, normalise.
+        Raises UserError where the file is missing or damaged, or asks for something other than resize, rescale,
+        normalise.
         """
         file = folder / "preprocessor_config.json"
         if not file.is_file():
             raise UserError(f"{folder}: expected a preprocessor_config.json beside the weights")
-        config = json.loads(file.read_text())
+        try:
+            config = json.loads(file.read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file}: expected a JSON object ({error})") from error
+        if not isinstance(config, dict):
+            raise UserError(f"{file}: expected a JSON object, got {config!r}")
         for step in ("do_resize", "do_rescale", "do_normalize"):
-            if not config.get(step, True):
+            if config.get(step) not in (None, True):
                 raise UserError(f"{file}: {step} is off; expected a SigLIP processor, which resizes and normalises")
         default = cls()
-        size = config.get("size", {})
+
+        def read(name: str, default: _Value, convert: Callable[[Any], _Value], expected: str) -> _Value:
+            value = config.get(name)
+            try:
+                return default if value is None else convert(value)
+            except (TypeError, KeyError, ValueError, OverflowError) as error:
+                raise UserError(f"{file}: {name}: expected {expected}, got {value!r}") from error
+
+        height, width = read("size", (default.height, default.width), _size, "a height and a width")
         return cls(
-            height=int(size.get("height", default.height)),
-            width=int(size.get("width", default.width)),
-            resample=int(config.get("resample", default.resample)),
-            rescale=float(config.get("rescale_factor", default.rescale)),
-            mean=tuple(config.get("image_mean", default.mean)),
-            std=tuple(config.get("image_std", default.std)),
+            height=height,
+            width=width,
+            resample=read("resample", default.resample, int, "a number"),
+            rescale=read("rescale_factor", default.rescale, float, "a number"),
+            mean=read("image_mean", default.mean, _rgb, "three numbers"),
+            std=read("image_std", default.std, _rgb, "three numbers"),
         )
 
     def __call__(self, frames: Tensor) -> Tensor:
@@ -72,3 +90,14 @@ class Preprocess:
         mean = torch.tensor(self.mean, device=frames.device)[:, None, None]
         std = torch.tensor(self.std, device=frames.device)[:, None, None]
         return (pixels * self.rescale - mean) / std
+
+
+def _size(value: Any) -> tuple[int, int]:
+    return int(value["height"]), int(value["width"])
+
+
+def _rgb(values: Any) -> tuple[float, float, float]:
+    red, green, blue = values
+    if not all(isinstance(value, int | float) for value in values):
+        raise TypeError("no numbers")
+    return red, green, blue

@@ -141,14 +141,15 @@ class SiglipTower(VisionTower):
 def read_sizes(folder: Path) -> VisionSizes:
     """The image encoder's sizes of a SigLIP checkpoint.
 
-    Raises UserError for any other model, and for the NaFlex variants of SigLIP 2, whose image size varies.
+    Raises UserError for any other model, for a broken config, and for the NaFlex variants of SigLIP 2, whose image
+    size varies.
     """
     kind = pretrained.config_of(folder).get("model_type")
     if kind in ("siglip2", "siglip2_vision_model"):
         raise UserError(f"{folder}: a NaFlex checkpoint; expected a fixed-resolution SigLIP 2, such as *-patch14-384")
     if kind not in ("siglip", "siglip_vision_model"):
         raise UserError(f"{folder}: expected a SigLIP checkpoint, got model_type {kind!r}")
-    config = SiglipVisionConfig.from_pretrained(folder)
+    config = pretrained.read_config(SiglipVisionConfig, folder)
     if not isinstance(config.image_size, int) or not isinstance(config.patch_size, int):
         raise UserError(f"{folder}: expected square images and patches, got {config.image_size}, {config.patch_size}")
     side = config.image_size // config.patch_size

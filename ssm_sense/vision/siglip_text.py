@@ -56,10 +56,11 @@ class SiglipTextTower(VisionTower):
 
     @cached_property
     def text_config(self) -> SiglipTextConfig:
-        """Sizes of the text tower. Raises UserError for a checkpoint without one."""
+        """Sizes of the text tower. Raises UserError for a checkpoint without one, or with a broken one."""
         if pretrained.config_of(self.folder).get("model_type") == "siglip_vision_model":
             raise UserError(f"{self.folder}: expected a SigLIP with its text tower, got the vision tower alone")
-        return SiglipTextConfig.from_pretrained(self.folder)
+        config: SiglipTextConfig = pretrained.read_config(SiglipTextConfig, self.folder)
+        return config
 
     @cached_property
     def preprocess(self) -> Preprocess:

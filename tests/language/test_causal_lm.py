@@ -1,5 +1,6 @@
 """Losses, scores and greedy answers say the same thing about the same model."""
 
+import json
 import math
 import shutil
 
@@ -263,3 +264,70 @@ def test_a_word_is_spelled_by_its_first_tokens_and_its_last(language):
     torch.testing.assert_close(long, (2 * both + last) / 3)
     with pytest.raises(ValueError, match="words: expected ones that the tokenizer knows, got ''"):
         language.embed_spelled([""])
+
+
+def reconfigured(checkpoint, folder, file="config.json", **changes):
+    """A copy of a checkpoint, its tokenizer beside it, with changes to a JSON file of the language model's folder."""
+    shutil.copytree(checkpoint.parent, folder, dirs_exist_ok=True)
+    path = folder / "llm" / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return folder / "llm"
+
+
+def test_code_that_a_checkpoint_brings_is_refused_and_nobody_is_asked(checkpoints, tmp_path, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda question: "y")
+    ran = tmp_path / "ran"
+    own = {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Own", "AutoTokenizer": ["own.Own", None]}
+    llm = reconfigured(checkpoints["qwen2"], tmp_path / "model", model_type="own", auto_map=own)
+    reader = reconfigured(
+        checkpoints["qwen2"],
+        tmp_path / "reader",
+        "../tokenizer/tokenizer_config.json",
+        tokenizer_class="Own",
+        auto_map=own,
+    )
+    for folder in (llm, reader.parent / "tokenizer"):
+        (folder / "own.py").write_text(
+            f"open({str(ran)!r}, 'w')\nfrom transformers import Qwen2Config\nclass Own(Qwen2Config): model_type = 'own'"
+        )
+    for read in (CausalLM(str(llm)).load, lambda: CausalLM(str(llm)).width, CausalLM(str(reader)).load):
+        with pytest.raises(UserError, match="needs code of its own, which is never run"):
+            read()
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "came"),
+    [
+        ({"model_type": "cambrian_qwen"}, "got those of model_type 'cambrian_qwen'"),
+        ({"model_type": "qwen2_5_vl"}, "got those of model_type 'qwen2_5_vl'"),
+        ({"model_type": "siglip"}, "got those of model_type 'siglip'"),
+        ({"hidden_size": "many"}, "expected int, got str"),
+        ({"vocab_size": 7}, r"missing or misshapen .*embed_tokens"),
+        ({"num_attention_heads": 0}, "ZeroDivisionError"),
+    ],
+)
+def test_refuses_checkpoints_of_other_models_and_with_odd_sizes(checkpoints, tmp_path, changes, came):
+    with pytest.raises(UserError, match=came):
+        CausalLM(str(reconfigured(checkpoints["qwen2"], tmp_path, **changes))).load()
+
+
+@pytest.mark.parametrize(
+    ("config", "came"),
+    [
+        ({"model_type": "cambrian_qwen"}, "expected a config for AutoConfig, got one of model_type 'cambrian_qwen'"),
+        ({"model_type": "qwen2", "hidden_size": None}, "expected int, got NoneType"),
+        ({"model_type": "timm_backbone"}, "expected a language model with a hidden_size, got 'timm_backbone'"),
+    ],
+)
+def test_refuses_configs_that_say_no_width(tmp_path, config, came):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=came):
+        _ = CausalLM(str(tmp_path)).width
+
+
+def test_refuses_weights_that_are_cut_off(checkpoints, tmp_path):
+    weights = reconfigured(checkpoints["qwen2"], tmp_path) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"expected weights as safetensors .*file not fully covered"):
+        CausalLM(str(weights.parent)).load()

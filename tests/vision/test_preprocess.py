@@ -99,3 +99,30 @@ def test_refuses_folders_that_do_not_say_how(tmp_path):
     file.write_text(json.dumps({"do_normalize": False}))
     with pytest.raises(UserError, match="do_normalize"):
         Preprocess.from_folder(tmp_path)
+
+
+def test_null_is_the_default(tmp_path):
+    names = ("size", "resample", "rescale_factor", "image_mean", "image_std", "do_resize")
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(dict.fromkeys(names)))
+    assert Preprocess.from_folder(tmp_path) == Preprocess()
+
+
+@pytest.mark.parametrize(
+    ("content", "came"),
+    [
+        ("{", "expected a JSON object"),
+        ("[]", "expected a JSON object"),
+        ('{"size": 384}', "size: expected a height and a width, got 384"),
+        ('{"size": {"shortest_edge": 224}}', "size: expected a height and a width, got {'shortest_edge': 224}"),
+        ('{"size": {"height": 8, "width": "x"}}', "size: expected a height and a width, got .*'x'"),
+        ('{"resample": "bicubic"}', "resample: expected a number, got 'bicubic'"),
+        ('{"rescale_factor": "x"}', "rescale_factor: expected a number, got 'x'"),
+        ('{"image_mean": 0.5}', "image_mean: expected three numbers, got 0.5"),
+        ('{"image_std": [1, 2]}', r"image_std: expected three numbers, got \[1, 2\]"),
+        ('{"image_std": ["a", "b", "c"]}', "image_std: expected three numbers, got .*'a'"),
+    ],
+)
+def test_refuses_what_is_no_preprocessing(tmp_path, content, came):
+    (tmp_path / "preprocessor_config.json").write_text(content)
+    with pytest.raises(UserError, match=rf"preprocessor_config\.json.*{came}"):
+        Preprocess.from_folder(tmp_path)

@@ -152,3 +152,24 @@ def test_refuses_weights_that_are_incomplete(siglip, tmp_path):
     model.save_pretrained(tmp_path, state_dict=weights)
     with pytest.raises(UserError, match="missing"):
         SiglipTower(str(tmp_path), grid=2).load()
+
+
+def test_refuses_weights_that_are_cut_off(siglip, tmp_path):
+    shutil.copytree(siglip, tmp_path, dirs_exist_ok=True)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"expected weights as safetensors .*file not fully covered"):
+        SiglipTower(str(tmp_path), grid=2).load()
+
+
+@pytest.mark.parametrize(
+    ("vision", "came"),
+    [(3, "TypeError"), ({"hidden_size": None}, "hidden_size"), ({"image_size": "big"}, "image_size")],
+)
+def test_refuses_sizes_that_are_none(siglip, tmp_path, vision, came):
+    shutil.copytree(siglip, tmp_path, dirs_exist_ok=True)
+    config = json.loads((siglip / "config.json").read_text())
+    config["vision_config"] = config["vision_config"] | vision if isinstance(vision, dict) else vision
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=f"expected a config for SiglipVisionConfig.*{came}"):
+        _ = SiglipTower(str(tmp_path), grid=2).width

@@ -67,6 +67,9 @@ def test_refuses_a_checkpoint_without_its_text_tower_or_tokenizer(siglip, tmp_pa
     SiglipVisionModel.from_pretrained(siglip).save_pretrained(tmp_path / "vision")
     with pytest.raises(UserError, match="vision tower alone"):
         _ = SiglipTextTower(str(tmp_path / "vision")).width
+    (tmp_path / "vision" / "config.json").write_text('{"model_type": "siglip", "text_config": {"hidden_size": null}}')
+    with pytest.raises(UserError, match=r"expected a config for SiglipTextConfig, .*hidden_size"):
+        _ = SiglipTextTower(str(tmp_path / "vision")).width
     shutil.copytree(siglip, tmp_path / "lonely")
     with pytest.raises(UserError, match="tokenizer"):
         SiglipTextTower(str(tmp_path / "lonely")).load()
