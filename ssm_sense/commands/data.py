@@ -88,14 +88,18 @@ def _check(arguments: argparse.Namespace) -> int:
 def _score(arguments: argparse.Namespace) -> int:
     """Print what each kind of question earns, in points of 100; 1 where the official scorer crashes."""
     from ssm_sense.data.rows import read_jsonl
-    from ssm_sense.metrics.score import official, official_streaming, official_vsi_bench, robust
+    from ssm_sense.metrics.score import STOPPED, official, official_streaming, official_vsi_bench, robust
     from ssm_sense.metrics.vsi_bench import DIRECTIONS, TASKS, bench_scores
 
     path = arguments.rows / "rows.jsonl" if arguments.rows.is_dir() else arguments.rows
     bench = {*TASKS, *DIRECTIONS}
     credits: dict[str, list[tuple[str, float]]] = defaultdict(list)
     crashes: Counter[str] = Counter()
+    stopped = 0
     for number, (_, row) in enumerate(read_jsonl(path)):
+        if str(row.get("error") or "").startswith(STOPPED):
+            stopped += 1
+            continue
         run, kind, truth, prediction, options = _answer(path, number, row)
         if not arguments.official:
             scorer = robust
@@ -108,7 +112,9 @@ def _score(arguments: argparse.Namespace) -> int:
         except (ValueError, ZeroDivisionError) as error:
             crashes[run] += 1
             print(f"ssm-sense: {path}, row {number}: the official scorer crashes: {error}", file=sys.stderr)
-    if not credits and not crashes:
+    if stopped:
+        print(f"ssm-sense: {path}: {stopped} rows that a cap cut off, which count nowhere", file=sys.stderr)
+    elif not credits and not crashes:
         raise UserError(f"{path}: expected at least one row, found none")
     for run, of in credits.items():
         kinds: dict[str, list[float]] = defaultdict(list)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TASKS = ("vsr", "vsc", "vsc-streaming")
 LAYOUTS = ("vsi-super", "vsi-bench", "vsi-590k")
-SCORERS = ("robust-1", "official", "official-streaming", "official-vsi-bench")
+SCORERS = ("robust-2", "official", "official-streaming", "official-vsi-bench")
 
 _DESCRIPTION = """\
 Watch every video once, ask each question when the stream reaches its time, and write rows.jsonl (a line a question),
@@ -128,6 +128,7 @@ def _settings(arguments: argparse.Namespace, part: "Part", named: str, folder: P
         "benchmark": part.layout,
         "dataset": f"{dataset}, {part.minutes:g} min repeated" if arguments.repeat else dataset,
         **({} if part.minutes is None else {"minutes": part.minutes}),
+        **({"task": sorted(arguments.task)} if arguments.task else {}),
         **asking_settings(arguments),
         **({"repeat": sorted(set(arguments.repeat))} if arguments.repeat else {}),
         "fps": arguments.fps,

@@ -4,6 +4,7 @@ import argparse
 import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,13 @@ from typing import TYPE_CHECKING, Any
 from ssm_sense.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ssm_sense.commands.splices_detectors import Clip, Levels
 
 TRAINED_ON = ("walk", "cut")
+STEPS = "steps"
+"""Under which a file of `watch` says with how many its detectors were trained, 0 for each with its own number."""
 _ENCODER = str(Path(__file__).parents[1] / "tiny/weights/siglip")
 
 _DESCRIPTION = """\
@@ -73,6 +78,7 @@ def _watch(arguments: argparse.Namespace) -> int:
 
     from ssm_sense.commands.splices_detectors import FAMILIES, SEEDLESS, UNTRAINED
     from ssm_sense.evaluate.run import commit_of
+    from ssm_sense.state import write_whole
 
     unknown = sorted(set(arguments.families or ()) - set(FAMILIES))
     if unknown:
@@ -82,7 +88,10 @@ def _watch(arguments: argparse.Namespace) -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     for train, name, seed in _cells(arguments, list(FAMILIES)):
         path = arguments.out / f"{name}-{'none' if name in UNTRAINED else train}-{seed}.npz"
-        if path.exists() or (name in SEEDLESS and seed != arguments.seeds[0]):
+        if name in SEEDLESS and seed != arguments.seeds[0]:
+            continue
+        if path.exists():
+            _check_steps(path, arguments.steps)
             continue
         for need in ("train", train), ("val", train):
             if need not in clips:
@@ -98,11 +107,29 @@ def _watch(arguments: argparse.Namespace) -> int:
             for split, condition in clips
             if split != "train"
         }
-        draft = path.with_suffix(".part.npz")
-        np.savez_compressed(draft, commit=np.array(commit_of(Path(__file__))), **surprise)
-        draft.replace(path)
+        made = {"commit": np.array(commit_of(Path(__file__))), STEPS: np.array(arguments.steps or 0)}
+        write_whole(path, partial(_save, {**made, **surprise}))
         console.print(f"{path.name}: {', '.join(detectors)}, {time.perf_counter() - begun:.0f} s")
     return 0
+
+
+def _save(arrays: "Mapping[str, np.ndarray]", path: Path) -> None:
+    """Under that very name, to which numpy would add its own ending."""
+    import numpy as np
+
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def _check_steps(path: Path, steps: int | None) -> None:
+    """Raise UserError for a file that was made with other steps; one that does not say is taken as it is."""
+    import numpy as np
+
+    with np.load(path) as file:
+        made = int(file[STEPS]) if STEPS in file.files else steps or 0
+    if made != (steps or 0):
+        asked, there = (f"--steps {n}" if n else "no --steps" for n in (steps, made))
+        raise UserError(f"{path}: expected one made with {asked}, got one made with {there}; choose another --out")
 
 
 def _cells(arguments: argparse.Namespace, families: Sequence[str]) -> list[tuple[str, str, int]]:
@@ -176,7 +203,7 @@ def read_cells(folders: Sequence[Path]) -> list[Any]:
         by: dict[str, dict[tuple[str, str], Levels]] = {}
         with np.load(path) as file:
             for key in file.files:
-                if key != "commit":
+                if key not in ("commit", STEPS):
                     detector, split, condition = key.split("|")
                     by.setdefault(detector, {})[split, condition] = list(file[key])
         for detector, levels in by.items():

@@ -37,7 +37,7 @@ class RunInfo:
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     blind: bool = False
-    scorer: str = "robust-1"
+    scorer: str = "robust-2"
     command: str = ""
     flops: Mapping[str, int] = field(default_factory=dict)
     weights: str = ""
@@ -53,7 +53,7 @@ class RunInfo:
         device: torch.device | str = "cpu",
         settings: Mapping[str, Any] | None = None,
         blind: bool = False,
-        scorer: str = "robust-1",
+        scorer: str = "robust-2",
         command: str = "",
         flops: Mapping[str, int] | None = None,
         weights: str = "",

@@ -22,15 +22,13 @@ from ssm_sense.evaluate.cost import GREY, counted, first_pass, forget_peak, peak
 from ssm_sense.evaluate.folder import ClipLines, RunFolder
 from ssm_sense.evaluate.held import bytes_by_place
 from ssm_sense.evaluate.run import RunInfo
-from ssm_sense.metrics.score import SCORERS, Scorer
+from ssm_sense.metrics.score import SCORERS, STOPPED, Scorer
 from ssm_sense.stream import FrameReport, Session
 
 log = logging.getLogger(__name__)
 
 _EPSILON_S = 1e-6
 _UNCAPPED = Cap()
-STOPPED = "stopped: "
-"""How the error of a clip begins that the cap cut off."""
 _TRAITS = ("causal", "query_aware", "constant_memory", "needs_training")
 
 

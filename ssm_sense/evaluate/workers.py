@@ -26,7 +26,8 @@ from ssm_sense.data.clip import Clip, LostFrames
 from ssm_sense.evaluate.cap import Cap
 from ssm_sense.evaluate.folder import RunFolder
 from ssm_sense.evaluate.run import RunInfo
-from ssm_sense.evaluate.watch import STOPPED, Summary, evaluate, progress_bar
+from ssm_sense.evaluate.watch import Summary, evaluate, progress_bar
+from ssm_sense.metrics.score import STOPPED
 from ssm_sense.processes import end_with_parent, start
 from ssm_sense.stream import Session
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 _OPTION = re.compile(r"\s*\(?([A-Za-z])[.):]\s*(.*)", re.DOTALL)
 _FIRST_LETTER = re.compile(r"\W*([a-z])(?![\w'’])")
 _STATED_LETTER = re.compile(  # "a" may be an article here, unless something closes it off
-    r"\b(?:answer(?: is|:)?|option|choice)\W+(a(?=\W*$|[.,;:)*])|[b-z])(?![\w'’])"
+    r"\b(?:answer|option|choice)(?: is| would be|:)?\W+(a(?=\W*$|[.,;:)*])|[b-z])(?![\w'’])"
 )
 
-_DIGITS = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?!\d|,\d{3}|(?:st|nd|rd|th|d)\b)")
+_DIGITS = re.compile(r"(?<![\w.])-?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?!\d|,\d{3}|(?:st|nd|rd|th|d)\b)")
 _STATEMENT = re.compile(r"=|\banswer(?: is\b|:)|\btotal(?: of\b| is\b|:)")
 
 _UNITS = (

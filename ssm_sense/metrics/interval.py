@@ -17,6 +17,8 @@ CONFIDENCE = 0.95
 RESAMPLES = 10_000
 FEWEST_STREAMS = 5
 """Below, no bootstrap over streams: it would be far too narrow whatever is done about it."""
+NO_SPREAD = 1e-9
+"""Bootstrap samples that differ by no more than that are of streams that do not differ, rounding apart."""
 _SEED_DRAWS = 2007
 """Seeds of the bootstrap are drawn from a generator of their own, the same for all that is compared."""
 
@@ -133,15 +135,24 @@ def stream_weights(n_streams: int, resamples: int = RESAMPLES, seed: int = 0) ->
     return weights
 
 
-def percentiles(samples: np.ndarray, n_streams: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def percentiles(
+    samples: np.ndarray, n_streams: int, confidence: float = CONFIDENCE, within: tuple[float, float] | None = None
+) -> tuple[float, float]:
     """The central interval of bootstrap samples, those that are nan (nothing to measure) left out.
 
     Expanded for few streams (Hesterberg 2015): plain percentiles are too narrow by what Student's t is wider than
     the normal and by √(n / (n − 1)), so those further out are taken.
+
+    within: the least and the most that a stream can have. Where no two streams differ, a bootstrap sees no spread, and
+    the interval is as far as that many streams leave open (Clopper & Pearson 1934): a share 1 − (α/2)^(1/n) of all
+    streams may be at either end, and all n that were drawn are of the others.
     """
     t = student((1 + confidence) / 2, n_streams - 1)
     tail = 100 * NormalDist().cdf(-t * math.sqrt(n_streams / (n_streams - 1)))
     low, high = np.nanpercentile(samples, [tail, 100 - tail])
+    if within is not None and high - low <= NO_SPREAD:
+        unseen = 1 - ((1 - confidence) / 2) ** (1 / n_streams)
+        low, high = low + unseen * (within[0] - low), high + unseen * (within[1] - high)
     return float(low), float(high)
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from ssm_sense.metrics.answer import parse_choice, parse_number, same_text
 
 Scorer = Callable[[str | None, str, Sequence[str]], "Score"]
+STOPPED = "stopped: "
+"""How the error of a row begins that a cap cut off: it is not scored, and counts nowhere."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def streaming_mra(replies: Sequence[str | None], truths: Sequence[float]) -> lis
 
 
 SCORERS: dict[str, Scorer] = {
-    "robust-1": robust,
+    "robust-2": robust,
     "official": official,
     "official-streaming": official_streaming,
     "official-vsi-bench": official_vsi_bench,

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
-from ssm_sense.metrics.compare import Difference, Equivalence, swap_test, two_one_sided
+from ssm_sense.metrics.compare import OF_DIFFERENCES, Difference, Equivalence, swap_test, two_one_sided
 from ssm_sense.metrics.interval import (
     FEWEST_STREAMS,
     Estimate,
@@ -58,7 +58,9 @@ def bench_estimate(kinds: Sequence[str], credits: Sequence[float], streams: Sequ
     Raises ValueError where no question is of VSI-Bench's types.
     """
     overall, samples, n, n_streams = _sampled(kinds, credits, streams)
-    low, high = (math.nan, math.nan) if n_streams < FEWEST_STREAMS else percentiles(samples, n_streams)
+    low = high = math.nan
+    if n_streams >= FEWEST_STREAMS:
+        low, high = percentiles(samples, n_streams, within=(0.0, 1.0))
     return Estimate(overall, low, high, n, n_streams)
 
 
@@ -76,7 +78,9 @@ def bench_difference(
     """
     differences = [mine - other for mine, other in zip(ours, theirs, strict=True)]
     overall, samples, n, n_streams = _sampled(kinds, differences, streams, seeds)
-    low, high = (math.nan, math.nan) if n_streams < FEWEST_STREAMS else percentiles(samples, n_streams)
+    low = high = math.nan
+    if n_streams >= FEWEST_STREAMS:
+        low, high = percentiles(samples, n_streams, within=OF_DIFFERENCES)
     weight = _weights(kinds)
     parts: dict[Hashable, float] = defaultdict(float)
     for kind, difference, stream in zip(kinds, differences, streams, strict=True):

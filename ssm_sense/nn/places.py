@@ -36,9 +36,9 @@ class Places(nn.Module):
     A frame is described by the mean over its locations of a learned feature, a stay by the sum over its frames. A
     perceptron makes a key of that. A stay ends before a frame whose key is unlike its own. A place is known again where
     the cosine of keys is high, the higher the more places there are to take for it. A stay at a known place joins it:
-    the key is the direction of both, and it holds the mean of what either showed, weighed by frames (a thousand at most
-    for all that was before), for the most of many counts would be too many. One at a new place takes a free slot, or that of the place that was left the longest
-    ago.
+    the key is the direction of both, and it holds the mean of what either showed, weighed by frames, for the most of
+    many counts would be too many; all that was before weighs a thousand frames at most. One at a new place takes a free
+    slot, or that of the place that was left the longest ago.
 
     Args:
         vision_width: V.

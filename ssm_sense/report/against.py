@@ -59,10 +59,10 @@ class Comparison:
 def comparisons(rows: Sequence[Line], against: str, margin: float = MARGIN) -> list[Comparison]:
     """All other runs against those of a policy, or against a run of that name, wherever both answered.
 
-    Of each kind of question every length is compared by itself, and all lengths together. Runs of one policy with one
-    budget that differ in their seed are compared as one, each seed with the same of the other's, and one that has a
-    single seed with every seed of the other's. Intervals draw streams and seeds. A run that is named is not taken
-    together with others.
+    Of each kind of question every length is compared by itself, and all lengths together. Rows are those of
+    `told_apart`, so that runs of one policy with one budget that differ in their seed are compared as one, each seed
+    with the same of the other's, and one that has a single seed with every seed of the other's. Intervals draw streams
+    and seeds. A run that is named is not taken together with others.
 
     Holm's correction is over the main endpoints, for the differences and for the equivalences each by themselves: of
     each kind of question all lengths together, or the only length, and VSI-Bench's averages; each for every other run.
@@ -128,9 +128,9 @@ class _Run:
 
     name: str
     policy: str
-    answers: Mapping[Hashable, Mapping[int, Line]]
+    answers: Mapping[Hashable, Mapping[int | None, Line]]
     """Of each question, and each seed, the scored row; a question that is asked twice is two."""
-    seeds: frozenset[int]
+    seeds: frozenset[int | None]
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _runs(rows: Sequence[Line], apart: str) -> list[_Run]:
         alike.setdefault(name if name == apart else (series(of[0]), budget_of(of[0])), []).append(name)
     found = []
     for names in alike.values():
-        seeds = [named[name][0]["seed"] for name in names]
+        seeds = [named[name][0].get("seed") for name in names]
         if len(set(seeds)) == len(seeds) > 1:
             found.append(_run(" + ".join(names), [row for name in names for row in named[name]]))
         else:
@@ -162,12 +162,12 @@ def _runs(rows: Sequence[Line], apart: str) -> list[_Run]:
 
 
 def _run(name: str, rows: Sequence[Line]) -> _Run:
-    answers: dict[Hashable, dict[int, Line]] = {}
+    answers: dict[Hashable, dict[int | None, Line]] = {}
     for row in rows:
-        asked = (row["clip"], row["kind"], row["question"], *row["options"], row["t_s"])
-        question = next((*asked, time) for time in count() if row["seed"] not in answers.get((*asked, time), {}))
-        answers.setdefault(question, {})[row["seed"]] = row
-    return _Run(name, series(rows[0]), answers, frozenset(row["seed"] for row in rows))
+        asked, seed = (row["clip"], row["kind"], row["question"], *row["options"], row["t_s"]), row.get("seed")
+        question = next((*asked, time) for time in count() if seed not in answers.get((*asked, time), {}))
+        answers.setdefault(question, {})[seed] = row
+    return _Run(name, series(rows[0]), answers, frozenset(row.get("seed") for row in rows))
 
 
 def _pairs(run: _Run, rival: _Run) -> list[_Pair]:

@@ -62,10 +62,10 @@ def benchmarks(rows: Sequence[Line]) -> list[Benchmark]:
 
 
 def _benchmark(layout: str, dataset: str, rows: list[Line]) -> Benchmark:
-    """Runs that differ in nothing but the length of their videos share a line."""
+    """Runs that differ in nothing but the length of their videos, or in which tasks they asked, share a line."""
     lines: dict[str, list[Line]] = {}
     for row in rows:
-        others = sorted((k, repr(v)) for k, v in settings_of(row).items() if k != "minutes")
+        others = sorted((k, repr(v)) for k, v in settings_of(row).items() if k not in ("minutes", "task"))
         lines.setdefault(repr((series(row), row.get("config"), row.get("seed"), others)), []).append(row)
     policies = Counter(series(chosen[0]) for chosen in lines.values())
     budgets = Counter((series(chosen[0]), budget_of(chosen[0])) for chosen in lines.values())

@@ -1,7 +1,7 @@
 """Sources of surprise against true event boundaries."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 from ssm_sense.metrics.boundary import RELATIVE_DISTANCES, boundary_counts, boundary_row
 from ssm_sense.metrics.interval import Estimate, stream_mean
 from ssm_sense.report.rows import Evidence, Line, Track
-from ssm_sense.report.tables import mean
+from ssm_sense.report.scores import budget_of, settings_of
+from ssm_sense.report.tables import mean, short_bytes
 
 TOLERANCE_S = 2.0
 """Found and true boundaries nearer than this are the same one, where frames.jsonl is measured."""
@@ -27,13 +28,18 @@ def boundary_lines(evidence: Evidence) -> list[Line]:
     """
     lines = list(evidence.boundaries)
     finders = {track.run for track in evidence.tracks if track.found_s}
+    rows = {row["run"]: row for row in evidence.rows}
     for track in evidence.tracks:
         surprise = track.surprise if np.isfinite(track.surprise[1:]).all() else None
         if track.events and len(track.t_s) > 1 and (surprise is not None or track.run in finders):
-            source = f"{evidence.policy(track.run)} (as watched)"
+            row = rows.get(track.run, {})
+            budget = budget_of(row)
+            held = "" if budget is None else f"{short_bytes(budget)}, "
+            source = f"{evidence.policy(track.run)} ({held}as watched)"
             events_s = [t for t, _ in track.events]
             found_s = [t for t in track.found_s if t > track.t_s[0]]
             line = boundary_row(source, track.clip, track.t_s, surprise, found_s, events_s, TOLERANCE_S)
+            line |= {"run": track.run, "dataset": settings_of(row).get("dataset")}
             lines.append({**line, **_controls(track, len(found_s), [t for t in events_s if t > track.t_s[0]])})
     return [line for line in lines if line["n_events"]]
 
@@ -92,9 +98,9 @@ def boundary_sources(lines: Sequence[Line]) -> list[Source]:
         Source(
             source=source,
             condition=condition,
-            auroc=_auroc([line["auroc"] for line in group if line["auroc"] is not None]),
-            n_events=sum(line["n_events"] for line in group),
-            streams=len(group),
+            auroc=_auroc([line for line in group if line["auroc"] is not None]),
+            n_events=sum({_stream(line): line["n_events"] for line in group}.values()),
+            streams=len(set(map(_stream, group))),
             **{name: mean(line.get(name) for line in group) for name in _MEANS},
         )
         for (condition, source), group in groups.items()
@@ -102,8 +108,16 @@ def boundary_sources(lines: Sequence[Line]) -> list[Source]:
     return sorted(sources, key=lambda s: (s.condition, 2 - s.f1 if math.isnan(s.auroc.value) else -s.auroc.value))
 
 
-def _auroc(values: list[float]) -> Estimate:
-    return stream_mean(values, range(len(values))) if values else _NOTHING
+def _auroc(lines: list[Line]) -> Estimate:
+    """Over streams; runs that watched the same ones, such as training seeds, are drawn as seeds."""
+    if not lines:
+        return _NOTHING
+    runs = [line.get("run") for line in lines]
+    return stream_mean([line["auroc"] for line in lines], list(map(_stream, lines)), seeds=runs)
+
+
+def _stream(line: Line) -> Hashable:
+    return line.get("dataset"), line["clip"]
 
 
 def boundary_csv(sources: Sequence[Source]) -> list[dict[str, Any]]:

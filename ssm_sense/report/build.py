@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from ssm_sense.errors import UserError
 from ssm_sense.report import figures, keyframes, page, svg, tables
 from ssm_sense.report.against import MARGIN, against_csv, against_section, comparisons
+from ssm_sense.report.apart import told_apart
 from ssm_sense.report.benchmarks import benchmark_csv, benchmarks, benchmarks_section
 from ssm_sense.report.boundaries import boundary_csv, boundary_lines, boundary_sources
 from ssm_sense.report.controls import control_csv, controls, controls_section
@@ -54,7 +55,13 @@ def build(
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{out}: expected a name that ends in .html")
     evidence = read(rows)
-    palette = Palette([*map(series, evidence.rows), *(evidence.policy(track.run) for track in evidence.tracks)])
+    apart = told_apart(evidence.rows)
+    named = (
+        *map(series, evidence.rows),
+        *map(series, apart),
+        *(evidence.policy(track.run) for track in evidence.tracks),
+    )
+    palette = Palette(named)
     groups = score_groups(evidence.rows)
     sources = boundary_sources(boundary_lines(evidence))
     folder = out.with_suffix("")
@@ -63,7 +70,7 @@ def build(
     folder.mkdir(parents=True, exist_ok=True)
     sections: list[str] = []
     drawn: dict[str, Callable[[float], Figure]] = {}
-    found = topics(evidence.rows)
+    found = topics(apart)
     sections += _topic_sections(found, palette, drawn)
     if drawn:
         tables.write_csv(folder / "durations.csv", duration_csv(found))
@@ -74,17 +81,17 @@ def build(
     if groups:
         tables.write_csv(folder / "scores.csv", score_csv(groups))
         sections.append(page.scores_section(groups, palette))
-    kept = lasting(evidence.rows, margin)
+    kept = lasting(apart, margin)
     if kept:
         tables.write_csv(folder / "lengths.csv", lengths_csv(kept))
         sections.append(lengths_section(kept, margin, palette))
-    benches = benchmarks(evidence.rows)
+    benches = benchmarks(apart)
     if benches:
         tables.write_csv(folder / "benchmarks.csv", benchmark_csv(benches))
         sections.append(benchmarks_section(benches, palette))
     command = ["ssm-sense", "report", "--rows", str(rows), "--out", str(out)]
     if against is not None:
-        compared = comparisons(evidence.rows, against, margin)
+        compared = comparisons(apart, against, margin)
         command += ["--against", against]
         tables.write_csv(folder / "against.csv", against_csv(compared))
         sections.append(against_section(compared, against, margin, palette))

@@ -12,7 +12,6 @@ from matplotlib.ticker import MaxNLocator
 
 from ssm_sense.metrics.answer import parse_number
 from ssm_sense.metrics.boundary import match_boundaries
-from ssm_sense.metrics.score import mean_relative_accuracy
 from ssm_sense.report.boundaries import TOLERANCE_S
 from ssm_sense.report.palette import BAND, EVENT, INK, MUTED, RULE, Palette
 from ssm_sense.report.rows import Line, Track
@@ -120,9 +119,9 @@ def timeline(track: Track, colour: str, width_in: float) -> Figure:
 def counts(rows: Sequence[Line], palette: Palette, width_in: float) -> Figure:
     """Predicted against true counts, a panel a policy and data set, the first `PANELS` of them; the shaded wedge earns
     credit, the line all of it."""
-    groups: dict[tuple[str, str], list[tuple[float, float | None]]] = {}
+    groups: dict[tuple[str, str], list[Count]] = {}
     for count in counted(rows):
-        groups.setdefault((count.policy, count.dataset), []).append((count.truth, count.answered))
+        groups.setdefault((count.policy, count.dataset), []).append(count)
     names = sorted(groups, key=lambda name: (palette.order.index(name[0]), name[1]))[:PANELS]
     named = len({dataset for _, dataset in groups}) > 1
     wide = width_in > 5
@@ -131,10 +130,11 @@ def counts(rows: Sequence[Line], palette: Palette, width_in: float) -> Figure:
     side = (width_in - 0.3) / max(columns, 3 if wide else 2)
     figure = Figure(figsize=(side * columns + 0.3, (side + 0.35 + 0.13 * named) * n_rows + 0.2), layout="constrained")
     panels = figure.subplots(n_rows, columns, sharex=True, sharey=True, squeeze=False)
-    most = max(truth for pairs in groups.values() for truth, _ in pairs) * 1.08 or 1.0
+    most = max(count.truth for of in groups.values() for count in of) * 1.08 or 1.0
     limit = most * 1.5
     for panel, name in zip(panels.flat, names, strict=False):
-        pairs, (policy, dataset) = groups[name], name
+        policy, dataset = name
+        pairs = [(count.truth, count.answered) for count in groups[name]]
         colour = palette.colour(policy)
         x = np.array([0.0, most])
         panel.fill_between(x, 0.5 * x, 1.5 * x, color=BAND, linewidth=0)
@@ -145,7 +145,7 @@ def counts(rows: Sequence[Line], palette: Palette, width_in: float) -> Figure:
             panel.plot(*zip(*inside, strict=True), "o", ms=3.6, color=colour, alpha=0.55, mew=0)
         if beyond:
             panel.plot(beyond, [limit * 0.985] * len(beyond), "^", ms=4, mfc="none", mec=colour, clip_on=False)
-        mra = np.mean([mean_relative_accuracy(p, t) for t, p in pairs])
+        mra = np.mean([count.mra for count in groups[name]])
         title = [policy, *([dataset] if named else []), f"MRA {100 * mra:.1f}"]
         panel.set_title("\n".join(title), loc="left", fontsize=8 if len(names) <= 8 else 6.5)
         panel.set(xlim=(0, most), ylim=(0, limit))
@@ -181,6 +181,8 @@ class Count(NamedTuple):
     seed: int | None
     truth: float
     answered: float | None
+    mra: float
+    """As its run's scorer had it."""
 
 
 def counted(rows: Sequence[Line]) -> list[Count]:
@@ -196,7 +198,9 @@ def counted(rows: Sequence[Line]) -> list[Count]:
         least = min(held, key=lambda budget: (mean(row["nbytes"] for row in held[budget]), budget or 0))
         for row in held[least]:
             answer = None if row["prediction"] is None else parse_number(row["prediction"])
-            found.append(Count(policy, dataset, row["t_s"], least, row.get("seed"), float(row["truth"]), answer))
+            found.append(
+                Count(policy, dataset, row["t_s"], least, row.get("seed"), float(row["truth"]), answer, row["mra"])
+            )
     return found
 
 

@@ -70,9 +70,11 @@ def score_groups(rows: Sequence[Line]) -> list[Group]:
 
     Lengths are told apart: those that the runs name (`minutes` in their settings), or else durations that differ by
     more than a quarter; but those of VSI-Bench and VSI-590K are not, whose videos are of all lengths. So are data sets,
-    where the settings name one (`dataset`).
+    where the settings name one (`dataset`). Questions of which nobody has a score, as where a cap cut all off, are left
+    out.
     """
-    return [_group(title, chosen) for title, chosen in titled_groups(rows)]
+    groups = (_group(title, chosen) for title, chosen in titled_groups(rows))
+    return [group for group in groups if group.scores]
 
 
 def titled_groups(rows: Sequence[Line]) -> list[tuple[str, list[Line]]]:

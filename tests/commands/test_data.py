@@ -65,6 +65,12 @@ def test_score_by_either_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert ["vsc-streaming", "100.00"] in [line.split()[1:3] for line in out.splitlines()]
     assert "row 0: the official scorer crashes" in err
     assert "row 4: the official scorer crashes" in err
+    cut = {"run": "ours", "kind": "vsc", "truth": "4", "prediction": None, "error": "stopped: 10 bytes"}
+    rows.write_text(json.dumps({"run": "ours", **answers[0]}) + "\n" + json.dumps(cut) + "\n")
+    assert main(["data", "score", str(rows)]) == 0
+    out, err = capsys.readouterr()
+    assert out.split()[1:] == ["vsc", "100.00", "of", "1"]
+    assert "1 rows that a cap cut off, which count nowhere" in err
     for text in (json.dumps({"run": 1}) + "\n", ""):
         rows.write_text(text)
         assert main(["data", "score", str(rows)]) == USER_ERROR_STATUS

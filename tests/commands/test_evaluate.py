@@ -196,6 +196,12 @@ def test_a_failed_clip_is_the_exit_status(data, tmp_path):
     assert command.main(flags, lambda *_: Session(Broken(), GreyVision())) == 1
 
 
+def test_a_run_of_one_task_is_not_taken_for_one_of_another(data, tmp_path):
+    run(data, tmp_path / "out", "--task", "vsc", "--minutes", "10", "--name", "mine")
+    with pytest.raises(UserError, match="task"):
+        run(data, tmp_path / "out", "--task", "vsc-streaming", "--minutes", "10", "--name", "mine")
+
+
 def test_a_cap_is_reported_and_is_the_exit_status(data, tmp_path, capsys):
     flags = ["--model", "m", "--data", str(data), "--out", str(tmp_path / "out"), "--minutes", "10"]
     assert command.main([*flags, "--max-bytes", "1"], lambda *_: Session(FrameCounterMemory(), GreyVision())) == 1

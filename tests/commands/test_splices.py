@@ -2,13 +2,14 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from ssm_sense import state
 from ssm_sense.commands import splices
 from ssm_sense.commands.splices_detectors import FAMILIES, Clip, at
 from ssm_sense.commands.splices_measures import reading, verdict
@@ -120,6 +121,23 @@ def test_what_is_there_is_not_watched_again(
     run(films, "watch", tmp_path, *asked)
     monkeypatch.setitem(FAMILIES, "oracles", None)
     assert run(films, "watch", tmp_path, *asked) == 0
+    with pytest.raises(UserError, match=r"oracles-none-0\.npz: expected one made with --steps 3, got .* no --steps"):
+        run(films, "watch", tmp_path, *asked, "--steps", "3")
+
+
+def test_a_kill_while_saving_leaves_nothing_that_is_read(
+    films: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: Path, write: Callable[[Path], object]) -> None:
+        write(path.with_name(f".{path.name}.partial"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(state, "write_whole", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(films, "watch", tmp_path, "--families", "oracles", "--seeds", "0")
+    assert len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(UserError, match="expected files that"):
+        splices.read_cells([tmp_path])
 
 
 def test_wrong_requests_are_told(films: tuple[Path, Path], tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_a_row_has_score_cost_and_provenance(clip, session, run, tmp_path):
     assert row["flops"] == {}
     assert row["error"] is None
     expected = {"run": "ours", "policy": "ours", "settings": {"window": 4}, "seed": 0, "config": "model"}
-    expected |= {"commit": "abc", "backend": "torch", "device": "cpu", "scorer": "robust-1", "blind": False}
+    expected |= {"commit": "abc", "backend": "torch", "device": "cpu", "scorer": "robust-2", "blind": False}
     expected |= {"weights": "", "questions": ""}
     assert expected.items() <= row.items()
 

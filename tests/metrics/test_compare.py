@@ -12,7 +12,7 @@ from ssm_sense.metrics.interval import stream_mean
 def test_the_exact_test_counts_the_ways_to_swap() -> None:
     """Five streams, ours ahead in each by the same: of 32 ways to swap, two differ as much."""
     found = paired_difference([1.0] * 5, [0.5] * 5, range(5))
-    assert (found.value, found.low, found.high) == (0.5, 0.5, 0.5)
+    assert (found.value, found.low < 0, found.high) == (0.5, True, pytest.approx(1 - 0.5 * 0.025 ** (1 / 5)))
     assert found.p == pytest.approx(2 / 32)
     assert (found.n, found.streams) == (5, 5)
     # Differences 3, 2 and -1 of three streams: ±3 ±2 ±1 is 4 or more, either way, in 4 of 8.
@@ -91,14 +91,38 @@ def test_intervals_cover_the_truth_where_seeds_differ() -> None:
 
 def test_seeds_that_disagree_are_not_as_good_and_change_no_p() -> None:
     """Three seeds, .1 ahead, level and .1 behind on every one of ten streams: level on the whole, by luck."""
-    ours, theirs = [0.6, 0.5, 0.4] * 10, [0.5] * 30
-    streams, seeds = [i // 3 for i in range(30)], [0, 1, 2] * 10
+    ours = [score + 0.01 * (-1) ** stream for stream in range(10) for score in (0.6, 0.5, 0.4)]
+    streams, seeds, theirs = [i // 3 for i in range(30)], [0, 1, 2] * 10, [0.5] * 30
     assert equivalence(ours, theirs, streams, 0.05).p < 0.01
     found = equivalence(ours, theirs, streams, 0.05, seeds=seeds)
-    assert (found.low, found.high) == pytest.approx((-0.1, 0.1))
+    assert (found.low, found.high) == pytest.approx((-0.1, 0.1), abs=0.01)
     assert found.p > 0.1
     whole, apart = (paired_difference(ours, theirs, streams, seeds=known) for known in (None, seeds))
     assert (apart.value, apart.p, apart.n, apart.streams) == (whole.value, whole.p, 30, 10)
+
+
+@pytest.mark.parametrize("everywhere", [0.0, 0.02])
+def test_streams_that_are_all_tied_leave_open_what_so_few_cannot_show(everywhere: float) -> None:
+    """Two policies whose mean difference is just the margin, all of it in a few streams, which were not drawn."""
+    margin, most = 0.05, 0
+    for n in (5, 12, 40, 80):
+        ours = [everywhere] * n
+        found, plain = equivalence(ours, [0.0] * n, range(n), margin), paired_difference(ours, [0.0] * n, range(n))
+        others = (margin - everywhere) / (1 - everywhere)
+        assert found.p == pytest.approx((1 - others) ** n)
+        assert (found.p <= 0.05) == (found.high <= margin)
+        assert plain.low < found.low < everywhere < found.high < plain.high
+        most += found.p <= 0.05
+    assert most == (1 if everywhere == 0 else 0)
+    assert equivalence([0.06] * 99, [0.0] * 99, range(99), margin).p == 1.0
+
+
+def test_equivalence_keeps_its_level_where_few_streams_differ() -> None:
+    """Of 300 sets of 12 streams, in which one policy wins a twentieth, which is the margin."""
+    rng = np.random.default_rng(5)
+    wins = (rng.random((300, 12)) < 0.05).astype(float)
+    claimed = [equivalence(list(won), [0.0] * 12, range(12), 0.05, resamples=500).p <= 0.05 for won in wins]
+    assert np.mean(claimed) <= 0.05
 
 
 def test_few_streams_claim_nothing() -> None:

@@ -119,6 +119,6 @@ def test_missing_replies_are_wrong_in_ours_and_dropped_in_the_official_scorer():
 
 
 def test_scorers_by_name():
-    assert SCORERS["robust-1"] is robust
+    assert SCORERS["robust-2"] is robust
     assert SCORERS["official"] is official
     assert SCORERS["official-streaming"] is official_streaming

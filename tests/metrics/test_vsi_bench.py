@@ -64,6 +64,13 @@ def test_the_interval_of_the_average_is_a_bootstrap_over_streams() -> None:
         bench_estimate(["vsr"], [1.0], ["a"])
 
 
+@pytest.mark.parametrize("credit", [0.0, 1.0])
+def test_all_right_and_all_wrong_still_have_an_interval(credit: float) -> None:
+    found = bench_estimate(["route_planning"] * 6, [credit] * 6, range(6))
+    reach = 1 - 0.025 ** (1 / 6)
+    assert (found.low, found.high) == pytest.approx((0.0, reach) if credit == 0 else (1 - reach, 1.0))
+
+
 def test_a_sample_without_a_type_leaves_it_out() -> None:
     kinds = ["object_rel_direction_easy"] * 5 + ["object_rel_direction_hard"]
     found = bench_estimate(kinds, [1.0] * 5 + [0.0], [*"abcde", "a"])

@@ -35,7 +35,7 @@ def row(run="ours", clip="a", kind="vsr", prediction="A", correct=True, mra=None
         "commit": "abc",
         "backend": "torch",
         "device": "cpu",
-        "scorer": "robust-1",
+        "scorer": "robust-2",
         "command": f"ssm-sense evaluate --policy {policy}",
     } | fields
 

@@ -59,3 +59,29 @@ def test_a_policy_without_surprise_has_f1_alone(make, tmp_path):
     with open(tmp_path / "page" / "boundaries.csv", newline="") as file:
         line = list(csv.DictReader(file))[1]
     assert (line["source"], line["auroc"], line["f1"], line["f1_uniform"]) == (sums.source, "", "0.5", "1.0")
+
+
+def test_seeds_that_watched_the_same_streams_are_no_more_streams(make, tmp_path):
+    rng = np.random.default_rng(0)
+    clips, rows, frames = [f"c{i}" for i in range(5)], [], []
+    drawn = {clip: rng.random(60) for clip in clips}
+    for run in ("a", "b", "c"):
+        rows += [make.row(run, clip=clip, policy="ours", seed=ord(run)) for clip in clips]
+        for clip in clips:
+            seen = zip(make.walk(run, clip), drawn[clip], strict=True)
+            frames += [frame | {"surprise": float(surprise)} for frame, surprise in seen]
+    (three,) = boundary_sources(boundary_lines(read(make.write(tmp_path / "3", rows=rows, frames=frames))))
+    alone = [frame for frame in frames if frame["run"] == "a"]
+    (one,) = boundary_sources(boundary_lines(read(make.write(tmp_path / "1", rows=rows[:5], frames=alone))))
+    assert (three.streams, three.n_events) == (one.streams, one.n_events) == (5, 10)
+    assert three.auroc.value == pytest.approx(one.auroc.value)
+    assert three.auroc.high - three.auroc.low >= 0.99 * (one.auroc.high - one.auroc.low)
+
+
+def test_budgets_of_one_policy_are_sources_of_their_own(make, tmp_path):
+    rows, frames = [], []
+    for run, budget in (("small", 1000), ("large", 4000)):
+        rows.append(make.row(run, policy="ours", settings={"policy": {"budget_bytes": budget}}))
+        frames += make.walk(run)
+    sources = boundary_sources(boundary_lines(read(make.write(tmp_path, rows=rows, frames=frames))))
+    assert {source.source for source in sources} == {"ours (1 kB, as watched)", "ours (4 kB, as watched)"}
