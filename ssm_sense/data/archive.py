@@ -7,7 +7,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -67,6 +67,23 @@ def unpack(archive: Path, folder: Path, suffixes: tuple[str, ...] = (".mp4",)) -
         if isinstance(error, UserError):
             raise
         raise UserError(f"{archive}: cannot be unpacked: {error}") from error
+
+
+def unpack_missing(folder: Path, media: Iterable[str]) -> None:
+    """Unpack the archives that lie where a folder of media would: for scannet/videos/a.mp4, say, scannet.tar.gz.
+
+    Nothing is opened where all media are there. Otherwise all files of the suffixes of those that are missing are
+    unpacked from the archives that may hold them, as `unpack` does.
+
+    media: paths below `folder`, each `is_inside`.
+    Raises UserError where `unpack` does.
+    """
+    missing = [PurePosixPath(medium) for medium in media if not (folder / medium).is_file()]
+    suffixes = tuple({medium.suffix.lower() for medium in missing if medium.suffix})
+    for place in sorted({parent for medium in missing for parent in medium.parents[:-1]}):
+        for archive in (folder / f"{place}{suffix}" for suffix in ARCHIVES):
+            if archive.is_file():
+                unpack(archive, folder / place, suffixes)
 
 
 def damaged_members(archive: Path) -> list[str]:

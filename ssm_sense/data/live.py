@@ -19,7 +19,7 @@ from ssm_sense.data.clip import Frame
 from ssm_sense.data.decode import ROUNDING_S, frame_rate
 from ssm_sense.data.live_source import CAMERA, NETWORK, Lost, is_live, open_live
 from ssm_sense.data.picture import Presentation
-from ssm_sense.data.track import MOST_PIXELS
+from ssm_sense.data.track import MOST_PIXELS, declared_s, demux
 from ssm_sense.data.unwrap import Unwrapped
 from ssm_sense.data.video import VideoFile
 from ssm_sense.errors import UserError
@@ -27,6 +27,7 @@ from ssm_sense.errors import UserError
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
+    from av.video.stream import VideoStream
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class LiveVideo:
     Iterating opens the source and yields (uint8 RGB (H, W, 3), seconds since its first picture), a multiple of 1 / fps
     each. Where pictures are missing, the last one stays on show, but not across a gap longer than `gap_s`. A source
     that is lost is opened again, after waits that grow to 10 s, and its seconds go on as the wall clock did. A stream
-    that declares how long it is, or a pipe, ends where it ends.
+    that declares how long it is, or a pipe, ends where it ends; of the former, what is sent again is passed over.
 
     source: a URL (rtsp, rtmp, http, https, udp, tcp), a device such as /dev/video0, a named pipe, or "-" for stdin.
     fps: frames to yield per second of the source, .0001 to 1,000.
@@ -68,7 +69,8 @@ class LiveVideo:
     format: FFmpeg's name of it, where it cannot be told from the content, as of most raw streams.
     on_trouble: is told of everything that goes wrong; by default it is logged.
 
-    Raises UserError for a source of another kind, and when iterating, if it cannot be opened, or is lost for good.
+    Raises UserError for a source of another kind, and when iterating, if it cannot be opened, is lost for good, or
+    holds no video that can be decoded.
     """
 
     duration_s = math.inf
@@ -104,6 +106,14 @@ def _log(trouble: Trouble) -> None:
     log.warning("at %.1f s: %s: %s", trouble.t_s, trouble.kind, trouble.detail)
 
 
+def _length_s(container: "InputContainer", stream: "VideoStream", begin_s: Fraction) -> float | None:
+    """How long a source lasts from its first picture on, in seconds, if it declares that."""
+    if container.duration is None:
+        return None
+    video_s = declared_s(container, stream, begin_s)
+    return container.duration / 1e6 if video_s is None else float(video_s)
+
+
 class _Watch:
     """One pass over a live source: its clock, the next frame that is due, and the picture on show."""
 
@@ -112,10 +122,12 @@ class _Watch:
         self._fps = frame_rate(live.fps)
         self._due = 0
         self._zero: Fraction | None = None  # the source's time at which its first picture began
+        self._whole_s: float | None = None  # its length from there on, where it declares one
         self._held: tuple[np.ndarray, Fraction] | None = None  # the picture on show, and when it began, in seconds
         self._seen_at = time.monotonic()
         self._untimed: tuple[Fraction, float] | None = None  # what pictures without times are timed from, by the wall
         self._tries = 0  # attempts since the last picture
+        self._ends = 0  # times that the stream ended since then, rather than broke
         self._size = live.size
         self._corrupt = 0
         self._usual_s = 0.0  # from one picture to the next, as the source declares
@@ -124,20 +136,19 @@ class _Watch:
         live = self._live
         opened_before = False
         while True:
-            why, whole_s = "the stream ended", None
+            why = "the stream ended"
             try:
                 with open_live(live.source, live.format, live.timeout_s) as container:
                     if opened_before:
                         self._report("reconnected", f"after {self._tries} attempts")
                     opened_before = True
-                    whole_s = None if container.duration is None else container.duration / 1e6
-                    yield from self._watch(container, whole_s)
+                    yield from self._watch(container)
+                    self._ends += 1
             except Lost as lost:
                 why = str(lost)
             if not opened_before:
                 raise UserError(f"{live.source}: cannot be opened: {why}")
-            # What declares its length ends there, however the connection ends.
-            if self._is_pipe() or (whole_s is not None and self._now_s() + live.gap_s >= whole_s):
+            if self._is_pipe() or self._is_over():
                 yield from self._last()
                 return
             if self._tries >= live.attempts:
@@ -151,17 +162,23 @@ class _Watch:
     def _is_pipe(self) -> bool:
         return "://" not in self._live.source and not self._live.source.startswith(CAMERA)
 
+    def _is_over(self) -> bool:
+        """Whether a source that declares its length has come to its end: near it, or where it ended before as well."""
+        return self._whole_s is not None and (self._now_s() + self._live.gap_s >= self._whole_s or self._ends > 1)
+
     def _now_s(self) -> float:
         return float(self._held[1]) if self._held else 0.0
 
     def _report(self, kind: str, detail: str) -> None:
         self._tell(Trouble(self._now_s(), kind, detail))
 
-    def _watch(self, container: "InputContainer", whole_s: float | None) -> Iterator[Frame]:
+    def _watch(self, container: "InputContainer") -> Iterator[Frame]:
         """Frames of one connection, until it ends or breaks."""
         if not container.streams.video:
             raise Lost("holds no video")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise UserError(f"{self._live.source}: holds no video that can be decoded")
         stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         stream.thread_type = "SLICE"  # threads by frame would hold back as many pictures as there are threads
         self._usual_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
@@ -169,7 +186,8 @@ class _Watch:
         self._untimed = None
         present: Presentation | None = None
         # What declares its length begins anew with the times that it had, anything else with times of its own.
-        anchored = self._held is None or (whole_s is not None and self._zero is not None)
+        behind = self._held is not None and self._whole_s is not None and self._zero is not None
+        anchored = self._held is None or behind
         for picture in self._pictures(container):
             if present is None:
                 present = Presentation(picture, stream.codec_context.sample_aspect_ratio or Fraction(1), self._size)
@@ -177,20 +195,23 @@ class _Watch:
                 if math.prod(present.size) > MOST_PIXELS:
                     raise Lost(f"declares {present.size} pixels")
             time_s = None if picture.pts is None else unwrapped(picture.pts) * (stream.time_base or Fraction(0))
-            begins = self._clock(time_s, anchored)
-            anchored = anchored or time_s is not None
+            begins = self._clock(time_s, anchored, behind)
+            if self._held is None:
+                self._whole_s = _length_s(container, stream, self._zero or Fraction(0))
+            anchored, behind = anchored or time_s is not None, behind and begins is None
             if begins is None:
                 continue
-            self._tries = 0
+            if self._held is None or begins > self._held[1]:  # The one on show, sent again, gets nobody further.
+                self._tries = self._ends = 0
             yield from self._show(begins)
             self._held = present(picture), begins
             self._seen_at = time.monotonic()
 
-    def _clock(self, time_s: Fraction | None, anchored: bool) -> Fraction | None:
+    def _clock(self, time_s: Fraction | None, anchored: bool, behind: bool = False) -> Fraction | None:
         """Seconds of the stream at which a picture begins; None for one that is older than the one on show.
 
         time_s: by the source's own clock, which the first pictures of an RTSP stream do not tell. anchored: whether
-        that clock goes on from the pictures before.
+        that clock goes on from the pictures before. behind: whether what was shown before is being sent again.
         """
         if self._held is None:
             self._zero = time_s
@@ -198,11 +219,13 @@ class _Watch:
         on_show, usual = self._held[1], Fraction(self._usual_s).limit_denominator(1000)
         wall = max(Fraction(time.monotonic() - self._seen_at).limit_denominator(1000), usual)
         if time_s is None:
+            if behind:
+                return None
             return on_show + usual if anchored and usual else self._by_the_wall(on_show)
         if self._zero is None:
             self._zero = time_s - on_show - usual
         begins = time_s - self._zero
-        if not anchored or begins < on_show - Fraction(BACKWARD_S):
+        if not anchored or (begins < on_show - Fraction(BACKWARD_S) and not behind):
             if anchored:
                 self._report("clock", f"times went back by {float(on_show - begins):.1f} s")
             self._zero = time_s - on_show - wall
@@ -254,7 +277,7 @@ class _Watch:
         stream = container.streams.video[0]
         failed = 0
         lost: Lost | None = None
-        packets = container.demux(stream)
+        packets = demux(container, stream)
         while lost is None and (pictures := self._next(packets)) is not None:
             if isinstance(pictures, Lost):
                 lost = pictures

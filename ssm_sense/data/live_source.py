@@ -12,8 +12,8 @@ NETWORK = {
     "rtsp": "rtsp,rtsps,rtp,srtp,udp,tcp,tls",
     "rtsps": "rtsp,rtsps,rtp,srtp,udp,tcp,tls",
     "rtmp": "rtmp,rtmps,tcp,tls",
-    "http": "http,https,tcp,tls,crypto",
-    "https": "http,https,tcp,tls,crypto",
+    "http": "http,https,httpproxy,tcp,tls,crypto",
+    "https": "http,https,httpproxy,tcp,tls,crypto",
     "udp": "udp",
     "tcp": "tcp",
 }

@@ -23,6 +23,8 @@ UNKNOWN_RATE = Fraction(25)
 NO_VIDEO = ("image2", "tty")
 """Formats of FFmpeg's that make a video of a picture, or of text on a screen; so do those ending in "_pipe"."""
 SLOWEST_RATE = Fraction(1, 100)
+LATE_S = 1
+"""A fragmented MP4 that begins this much after 0 begins there in earnest: less is the delay of reordered pictures."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,10 @@ class VideoTrack:
 
         untimed = self.container.format.name == "avi"
         unwrapped = Unwrapped(self.container.format.name, self.tick_s)
-        packets = self.container.demux(self.stream)
+        packets = demux(self.container, self.stream)
         while True:
             try:
                 packet = next(packets, None)
-            except IndexError:  # A packet of a track that begins after the file was opened, unknown to PyAV.
-                packets = self.container.demux(self.stream)
-                continue
             except av.FFmpegError:
                 return
             if packet is None:
@@ -78,13 +77,6 @@ class VideoTrack:
                 return pictures[0]
         return None
 
-    def declared_s(self) -> Fraction | None:
-        """The track's length by its own account, if it gives one: the container's may be that of the sound."""
-        if self.stream.duration is not None and self.stream.duration > 0:
-            return self.stream.duration * self.tick_s
-        clock = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", self.stream.metadata.get("DURATION", ""))
-        return clock and int(clock[1]) * 3600 + int(clock[2]) * 60 + Fraction(clock[3])
-
     def measured_s(self, zero: int) -> Fraction:
         """The track's length from tick `zero` on by its packets, which are read but not decoded."""
         end = zero
@@ -92,6 +84,38 @@ class VideoTrack:
             begin = end if packet.pts is None else packet.pts
             end = max(end, begin + (packet.duration or self.picture_ticks))
         return (end - zero) * self.tick_s
+
+
+def demux(container: "InputContainer", stream: "VideoStream") -> Iterator["av.Packet"]:
+    """A stream's packets, whatever tracks appear on the way."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except IndexError:  # A packet of a track that begins after the file was opened, unknown to PyAV.
+            packets = container.demux(stream)
+            continue
+        if packet is None:
+            return
+        yield packet
+
+
+def declared_s(container: "InputContainer", stream: "VideoStream", begin_s: Fraction) -> Fraction | None:
+    """A video track's length in seconds by its own account, if it gives one: the container's may be that of the sound.
+
+    begin_s: when its first picture begins, by its own clock. Some tracks declare when they end by it instead.
+    """
+    if stream.duration is not None and stream.duration > 0:
+        length_s = stream.duration * (stream.time_base or Fraction(0))
+        fragmented = "mp4" in container.format.name and not stream.frames
+        return length_s - begin_s if fragmented and LATE_S < begin_s < length_s else length_s
+    clock = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if clock is None:
+        return None
+    length_s = int(clock[1]) * 3600 + int(clock[2]) * 60 + Fraction(clock[3])
+    if "libmatroska" in container.metadata.get("encoder", ""):  # mkvmerge means the length, FFmpeg the end.
+        return length_s
+    return length_s - begin_s if begin_s < length_s else None
 
 
 def begin_tick(picture: "av.VideoFrame", otherwise: int) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 from ssm_sense.data.clip import Frame
 from ssm_sense.data.decode import Schedule, decode_shown, frame_rate
 from ssm_sense.data.picture import Presentation
-from ssm_sense.data.track import MOST_PIXELS, VideoTrack, begin_tick, open_track
+from ssm_sense.data.track import MOST_PIXELS, VideoTrack, begin_tick, declared_s, open_track
 from ssm_sense.errors import UserError
 
 if TYPE_CHECKING:
@@ -87,15 +87,15 @@ class VideoFile:
                 raise UserError(f"{self.path}: not a video that can be decoded: it gives no picture")
             self._zero: int = begin_tick(first, otherwise=0)
             self._present = Presentation(first, track.stream.codec_context.sample_aspect_ratio or Fraction(1), size)
-            declared_s = track.declared_s()
+            length_s = declared_s(track.container, track.stream, self._zero * track.tick_s)
         self.size = self._present.size
         """(H, W) of the frames."""
         if math.prod(self.size) > MOST_PIXELS:
             raise UserError(f"{self.path}: expected at most {MOST_PIXELS} pixels, got {self.size}")
-        if declared_s is None:
+        if length_s is None:
             with open_track(self.path, threads) as track:
-                declared_s = track.measured_s(self._zero)
-        self.duration_s = float(declared_s)
+                length_s = track.measured_s(self._zero)
+        self.duration_s = float(length_s)
         """Length of the whole file, as it declares it or else as its packets add up."""
 
     def __iter__(self) -> Iterator[Frame]:

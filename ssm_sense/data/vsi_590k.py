@@ -1,7 +1,7 @@
 """VSI-590K, from a folder laid out as its Hugging Face download is.
 
     vsi_590k.jsonl                   a row for each question
-    scannet/…/scene0000_00.mp4       what the rows call `video`, or `image`; or in tar archives beside it
+    scannet/…/scene0000_00.mp4       what the rows call `video`, or `image`; or all of a source in scannet.tar.gz
 
 Rows have `conversations` (a question from "human", an answer from "gpt"), `question_type`, and `video` or `image`.
 Source: arXiv 2511.04670.
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ssm_sense.data.archive import is_inside
+from ssm_sense.data.archive import is_inside, unpack_missing
 from ssm_sense.data.clip import Clip, Frame, LostFrames, Question
 from ssm_sense.data.picture import read_picture
 from ssm_sense.data.rows import Row, parse_line, read_jsonl, text_of
@@ -43,9 +43,10 @@ class VSI590K:
     yield videos of which the order of frames is known to be wrong. keep_going: yield what cannot be opened too, as
     clips that raise when they are watched.
 
-    Reading takes one pass over the table, which keeps an offset a row; media are opened when their clip is reached.
+    Reading takes one pass over the table, which keeps an offset a row, and unpacks what is asked for and missing; media
+    are opened when their clip is reached.
     Raises UserError, naming file and row, for a row that is wrong, and when its turn comes for a medium that is not
-    there.
+    there; and naming the archive for one that cannot be unpacked.
     """
 
     def __init__(
@@ -71,15 +72,16 @@ class VSI590K:
             source = medium.partition("/")[0]
             if (types and row["question_type"] not in types) or (sources and source not in sources):
                 continue
-            if "video" not in row and not images:
+            if not images and not _is_video(row):
                 continue
-            if "video" in row and source in SHUFFLED and not keep_shuffled:
+            if _is_video(row) and source in SHUFFLED and not keep_shuffled:
                 self.left_out += 1
                 continue
             self.types[row["question_type"]] += 1
             found.setdefault(medium, []).append((number, offset))
         if not found and not self.left_out:
             raise UserError(f"{self.table}: expected questions, found no row that was asked for")
+        unpack_missing(folder, found)
         self._media = list(found.items())
 
     def __len__(self) -> int:
@@ -120,7 +122,7 @@ class VSI590K:
     def _clip(self, medium: str, rows: list[dict[str, Any]]) -> Clip:
         path = self.folder / medium
         frames: Iterable[Frame]
-        if "video" in rows[0]:
+        if _is_video(rows[0]):
             video = VideoFile(path, self.fps, self.size)
             frames, duration_s, events = video, video.duration_s, events_beside(path)
         else:
@@ -147,6 +149,11 @@ class _Still:
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
         yield read_picture(self.path), 0.0
+
+
+def _is_video(row: Row) -> bool:
+    """Whether a row's medium is a video; tables with both columns leave one of them empty."""
+    return row.get("video") is not None
 
 
 def medium_of(row: Row) -> str:

@@ -8,6 +8,7 @@ Rows have `video_path`, `question`, `answer`, and for Recall `options`, for Coun
 """
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from ssm_sense.data.rows import Row, read_table
 from ssm_sense.data.video import VideoFile
 from ssm_sense.data.world.truth import events_beside
 from ssm_sense.errors import UserError
+
+LATE_S = 1.0
+"""What is asked so soon after the end, or a frame after it, is asked at the end: lengths of videos are rounded."""
 
 
 def lengths(folder: Path) -> list[float]:
@@ -36,7 +40,7 @@ def read(
     """The clips of one length, each with all the questions about its video, in the order of the rows.
 
     Questions are of kind "vsr" or "vsc", asked at the end, or "vsc-streaming", asked on the way as well.
-    fps, size: as for `VideoFile`. keep_going: yield what cannot be opened too, or is asked about beyond its end, as
+    fps, size: as for `VideoFile`. keep_going: yield what cannot be opened too, or is asked about well after its end, as
     clips that raise when they are watched; of the length that the table states.
     Every video is opened here, but decoded only when its frames are asked for. Videos that are missing are unpacked
     from their archive first.
@@ -74,20 +78,25 @@ def _clip(folder: Path, path: str, named: list[tuple[str, Row]], fps: float, siz
         events = events_beside(video.path)
     except UserError as error:
         raise UserError(f"{named[0][0]}: {error}") from error
-    questions = _asked(named, video.duration_s, video.duration_s)
+    questions = _asked(named, video.duration_s, video.duration_s, max(LATE_S, 1 / fps))
     return Clip(path.removesuffix(".mp4"), video, fps, video.duration_s, questions, events)
 
 
-def _asked(named: list[tuple[str, Row]], duration_s: float, end_s: float = math.inf) -> tuple[Question, ...]:
-    """What rows ask about one video, none of it beyond `end_s`. Raises UserError, naming the row, for a wrong one."""
+def _asked(
+    named: list[tuple[str, Row]], duration_s: float, end_s: float = math.inf, late_s: float = 0.0
+) -> tuple[Question, ...]:
+    """What rows ask about one video, at `end_s` what they ask up to `late_s` seconds after it.
+
+    Raises UserError, naming the row, for a wrong one, such as one that asks later still.
+    """
     questions: list[Question] = []
     for where, row in named:
         try:
             asked = _questions(row, duration_s)
-            late = [question.t_s for question in asked if not 0 <= question.t_s <= end_s]
+            late = [question.t_s for question in asked if not 0 <= question.t_s <= end_s + late_s]
             if late:
                 raise ValueError(f"expected query_times within the {end_s:g} s of the video, got {late}")
-            questions += asked
+            questions += [replace(question, t_s=min(question.t_s, end_s)) for question in asked]
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(f"{where}: {error}") from error
     return tuple(questions)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from ssm_sense.data.archive import unpack_missing
 from ssm_sense.data.latents import demand_features
 from ssm_sense.errors import UserError
 from ssm_sense.language.query import Query
@@ -152,7 +153,7 @@ class InstructionData(TrainingData):
     so are videos, unless their latents are in a cache.
 
     Args:
-        media: folder that the rows' paths begin at.
+        media: folder that the rows' paths begin at; before training, what is missing is unpacked from archives.
         train, val: tables.
         features: cache that `ssm-sense features extract` wrote, of every video at ``fps``.
         fps: frames a second of video.
@@ -188,16 +189,30 @@ class InstructionData(TrainingData):
         self.types, self.val_batches, self.seed = types, val_batches, seed
         self._conversations: dict[str, Conversations] = {}
 
-    def batches(
-        self, stage: str, start: Start = 0, number: int | None = None, alone: bool = False
-    ) -> InstructionBatches:
-        """The batches of "train" or "val", a process's share of them unless ``alone``."""
+    def prepare_data(self) -> None:
+        """Unpack the media that are missing, in one process of each machine.
+
+        Raises UserError for a row that is wrong, or an archive that cannot be unpacked.
+        """
+        for stage in (stage for stage, tables in self.tables.items() if tables):
+            found = self._read(stage)
+            unpack_missing(Path(self.media), [medium.path for medium in (*found.pictures, *found.videos)])
+
+    def _read(self, stage: str) -> Conversations:
+        """The rows of "train" or "val", read once."""
         if stage not in self._conversations:
             found = Conversations([Path(table) for table in self.tables[stage]], self.types)
             for rows, why in ((found.without_medium, "about text alone"), (found.left_out, "about shuffled videos")):
                 if rows:
                     log.warning("%s: %d rows %s are left out", stage, rows, why)
             self._conversations[stage] = found
+        return self._conversations[stage]
+
+    def batches(
+        self, stage: str, start: Start = 0, number: int | None = None, alone: bool = False
+    ) -> InstructionBatches:
+        """The batches of "train" or "val", a process's share of them unless ``alone``."""
+        conversations = self._read(stage)
         if self.vision is None:
             raise UserError("vision: expected the tower that makes the latents")
         device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
@@ -205,7 +220,7 @@ class InstructionData(TrainingData):
         watcher = Watcher(Path(self.media), self.vision.load().to(device), features, self.fps)
         rank, ranks = (0, 1) if alone else self.process
         return InstructionBatches(
-            self._conversations[stage],
+            conversations,
             watcher,
             **self.shape,
             seed=self.seed,

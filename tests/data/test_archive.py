@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_sense.data.archive import damaged_members, is_inside, unpack
+from ssm_sense.data.archive import damaged_members, is_inside, unpack, unpack_missing
 from ssm_sense.errors import UserError
 
 
@@ -48,6 +48,26 @@ def test_a_tar_never_writes_outside(tmp_path: Path, name: str) -> None:
     archive = tar(tmp_path / "a.tar", {"a/fine.mp4": b"x", name: b"evil"})
     with pytest.raises(UserError, match="outside of its folder"):
         unpack(archive, tmp_path / "a")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tar"]
+
+
+def test_what_is_missing_is_unpacked(tmp_path: Path) -> None:
+    tar(tmp_path / "adt.tar.gz", {"adt/videos/a.mp4": b"one", "adt/b.JPG": b"two", "adt/run.sh": b"no"})
+    (tmp_path / "vsi").mkdir()
+    tar(tmp_path / "vsi/sim.tar", {"c.mp4": b"three"})
+    tar(tmp_path / "other.tar", {"d.mp4": b"four"})
+    media = ["adt/videos/a.mp4", "adt/b.JPG", "vsi/sim/c.mp4", "lost/e.mp4", "f.mp4"]
+    unpack_missing(tmp_path, media)
+    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {"adt.tar.gz", "vsi/sim.tar", "other.tar", *media[:3]}
+    (tmp_path / "adt.tar.gz").write_bytes(b"no archive, and nobody looks")
+    unpack_missing(tmp_path, media[:3])
+
+
+def test_what_is_missing_never_comes_from_outside(tmp_path: Path) -> None:
+    tar(tmp_path / "a.tar", {"a/fine.mp4": b"x", "../evil.mp4": b"evil"})
+    with pytest.raises(UserError, match="outside of its folder"):
+        unpack_missing(tmp_path, ["a/fine.mp4"])
     assert [p.name for p in tmp_path.iterdir()] == ["a.tar"]
 
 

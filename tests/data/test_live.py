@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -58,6 +59,38 @@ def stream(handler: BaseHTTPRequestHandler, content: bytes, kind: str = "video/m
     handler.wfile.write(content)
 
 
+def send(handler: BaseHTTPRequestHandler, content: bytes, declared_bytes: int) -> None:
+    """An answer that tells its length, as a web server does of a file; less content is a connection that broke."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(declared_bytes))
+    handler.end_headers()
+    handler.wfile.write(content)
+
+
+def send_chunk(handler: BaseHTTPRequestHandler, content: bytes, declared_bytes: int) -> None:
+    """An answer in one piece that does not tell how many there are: where it breaks, it seems to end."""
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(b"%x\r\n%b\r\n" % (len(content), content) + b"0\r\n\r\n" * (len(content) == declared_bytes))
+
+
+def watch_pipe(pipe: Path, content: bytes) -> tuple[list[tuple[np.ndarray, float]], list[Trouble], str]:
+    """What `watch` gives of content that comes through a pipe."""
+
+    def write() -> None:
+        with suppress(BrokenPipeError):
+            pipe.write_bytes(content)
+
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        return watch(str(pipe))
+    finally:
+        writer.join()
+
+
 def watch(source: str, fps: float = 5, **more: Any) -> tuple[list[tuple[np.ndarray, float]], list[Trouble], str]:
     """Frames, troubles, and the error at the end if there is one."""
     frames, troubles = [], []
@@ -89,6 +122,48 @@ def test_a_file_that_is_served_ends_where_it_ends(films: Any, serve: Callable[[R
     path = films.make("film.mkv", 60)
     frames, troubles, error = watch(serve(lambda handler, n: stream(handler, path.read_bytes(), "video/x-matroska")))
     assert (len(frames), troubles, error) == (10, [], "")
+
+
+@pytest.mark.parametrize("answer", [send, send_chunk])
+def test_a_film_whose_connection_broke_is_shown_once(
+    films: Any, serve: Callable[[Reply], str], answer: Callable[[BaseHTTPRequestHandler, bytes, int], None]
+) -> None:
+    path = films.make("film.mkv", 300)
+    whole = path.read_bytes()
+    url = serve(lambda handler, n: answer(handler, whole if n else whole[: len(whole) // 2], len(whole)))
+    frames, troubles, error = watch(url)
+    assert ([trouble.kind for trouble in troubles], error) == (["lost", "reconnected"], "")
+    shown = [(films.number(frame), t_s) for frame, t_s in frames]
+    assert shown == [(films.number(frame), t_s) for frame, t_s in VideoFile(path, 5)]
+
+
+def test_a_film_that_breaks_at_one_place_again_and_again_is_given_up(films: Any, serve: Callable[[Reply], str]) -> None:
+    path = films.make("film.mkv", 300)
+    whole = path.read_bytes()
+    frames, troubles, error = watch(serve(lambda handler, n: send(handler, whole[: len(whole) // 2], len(whole))))
+    assert 20 < len(frames) < 30
+    assert "lost after" in error
+    assert [trouble.kind for trouble in troubles] == ["lost", *["reconnected"] * 5]
+
+
+def test_a_film_ends_with_its_pictures_though_its_sound_goes_on(films: Any, serve: Callable[[Reply], str]) -> None:
+    path = films.make("film.mp4", 60, sound_s=12.0, faststart=True)
+    frames, troubles, error = watch(serve(lambda handler, n: stream(handler, path.read_bytes(), "video/mp4")))
+    assert (len(frames), troubles, error) == (10, [], "")
+
+
+def test_a_film_that_begins_late_ends_where_it_ends(films: Any, serve: Callable[[Reply], str]) -> None:
+    path = films.make("film.mkv", 60, times_ms=range(600_000, 606_000, 100))
+    frames, troubles, error = watch(serve(lambda handler, n: stream(handler, path.read_bytes(), "video/x-matroska")))
+    assert ([t_s for _, t_s in frames], troubles, error) == ([i / 5 for i in range(30)], [], "")
+
+
+def test_a_film_that_ends_twice_at_one_place_ends_there(films: Any, serve: Callable[[Reply], str]) -> None:
+    """FLV tells of no track how long it is, so that the longer sound makes the first end look like a loss."""
+    content = films.make("film.flv", 60, sound_s=9.0).read_bytes()
+    frames, troubles, error = watch(serve(lambda handler, n: send(handler, content, len(content))))
+    assert ([trouble.kind for trouble in troubles], error) == (["lost", "reconnected"], "")
+    assert [films.number(frame) for frame, _ in frames] == list(range(0, 60, 6))
 
 
 def test_a_lost_connection_is_opened_again_and_time_goes_on(films: Any, serve: Callable[[Reply], str]) -> None:
@@ -218,6 +293,47 @@ def test_a_server_that_stalls_is_left(films: Any, serve: Callable[[Reply], str])
     assert time.monotonic() - begun < 5
     assert len(frames) >= 8
     assert "lost after" in error
+
+
+def test_a_track_that_appears_on_the_way_is_no_trouble(films: Any, tmp_path: Path) -> None:
+    noise = list(np.random.default_rng(0).integers(0, 255, (12, 480, 640, 3), np.uint8))
+    silent = films.make("silent.flv", noise, rate=10, crf="1", bf="0")
+    with_sound = films.make("sound.flv", 60, times_ms=range(1200, 7200, 100), sound_s=6.0)
+    header_bytes = 13
+    assert silent.stat().st_size > 5_000_000  # which is as far as FFmpeg looks for tracks
+    content = silent.read_bytes() + with_sound.read_bytes()[header_bytes:]
+    frames, troubles, error = watch_pipe(tmp_path / "pipe", content)
+    assert (len(frames), troubles, error) == (36, [], "")
+
+
+def test_what_cannot_be_decoded_is_one_clear_error(films: Any, serve: Callable[[Reply], str], tmp_path: Path) -> None:
+    content = films.make("film.mkv", 30).read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_XXXX4/ISO/XXX")
+    url, pipe = serve(lambda handler, n: stream(handler, content)), tmp_path / "pipe"
+    assert watch(url) == ([], [], f"{url}: holds no video that can be decoded")
+    assert watch_pipe(pipe, content) == ([], [], f"{pipe}: holds no video that can be decoded")
+
+
+def test_a_secure_stream_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    def answer() -> None:
+        connection, _ = proxy.accept()
+        with connection:
+            asked.append(connection.recv(4096))
+            connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(5)
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.setenv("no_proxy", "")
+        answering = threading.Thread(target=answer)
+        answering.start()
+        error = watch("https://camera.invalid/live", timeout_s=5)[2]
+        if not asked:
+            socket.create_connection(proxy.getsockname()).close()
+        answering.join()
+    assert asked[0].startswith(b"CONNECT camera.invalid:443 ")
+    assert error.startswith("https://camera.invalid/live: cannot be opened: ")
 
 
 def test_what_cannot_be_opened_is_one_clear_error(serve: Callable[[Reply], str]) -> None:

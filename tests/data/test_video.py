@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from ssm_sense.data.video import VideoFile
+from ssm_sense.data.video import DamagedVideo, VideoFile
 
 RATES = [1.0, 0.3, 7.0, 30.0]
 
@@ -66,6 +66,54 @@ def test_a_variable_rate_is_followed_by_its_timestamps(films: Any, name: str) ->
         want = due(begins_ms, begins_ms[-1], fps)
         assert got[: len(want)] == want
         assert set(got[len(want) :]) <= {99}  # how long the last picture stays is for the container to say
+
+
+def moved(path: Path, name: str, begin_s: int, **options: str) -> Path:
+    """The packets of a film in another file, from a second of its clock on."""
+    target = path.with_name(name)
+    with av.open(str(path)) as source, av.open(str(target), "w", options=options) as container:
+        track = source.streams.video[0]
+        stream = container.add_stream_from_template(track)
+        for packet in source.demux(track):
+            if packet.dts is not None and packet.pts is not None and track.time_base:
+                packet.pts += int(begin_s / track.time_base)
+                packet.dts += int(begin_s / track.time_base)
+                packet.stream = stream
+                container.mux(packet)
+    return target
+
+
+FRAGMENTED = "frag_keyframe+default_base_moof+frag_discont"
+
+
+@pytest.mark.parametrize(
+    ("name", "movflags"),
+    [
+        *[(f"late.{kind}", "") for kind in ("mkv", "mp4", "mov", "ts", "flv")],
+        *[("late.mp4", f"{FRAGMENTED}+{kind}") for kind in ("empty_moov", "delay_moov", "empty_moov+dash", "cmaf")],
+    ],
+)
+def test_a_film_that_begins_late_is_as_long_as_its_pictures(films: Any, name: str, movflags: str) -> None:
+    options = {"avoid_negative_ts": "disabled"} | ({"movflags": movflags} if movflags else {})
+    path = moved(films.make("film.mp4", 100, bf="2"), name, 600, **options)
+    assert VideoFile(path).duration_s == pytest.approx(100 / 30, abs=0.1)
+    assert shown(films, path, 7.0) == due([round(i * 1000 / 30) for i in range(100)], 100_000 / 30, 7.0)
+
+
+def test_a_film_that_begins_late_is_still_known_to_be_cut_off(films: Any) -> None:
+    path = films.make("late.mkv", 200, rate=10, times_ms=range(5000, 25_000, 100))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DamagedVideo, match=r"of 20\.0 s could be read"):
+        list(VideoFile(path))
+
+
+def test_mkvmerge_declares_a_length_and_no_end(films: Any) -> None:
+    path = films.make("late.mkv", 40, rate=10, times_ms=range(3000, 7000, 100))
+    content = path.read_bytes()
+    app = content[content.index(b"Lavf") :].split(b"WA")[0]
+    content = content.replace(b"ENCODER", b"XNCODER").replace(app, b"libmatroska".ljust(len(app)))
+    path.write_bytes(content.replace(b"00:00:07.", b"00:00:04."))
+    assert VideoFile(path).duration_s == 4
 
 
 def test_an_ntsc_rate_has_no_drift(films: Any) -> None:

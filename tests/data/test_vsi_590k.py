@@ -1,6 +1,8 @@
 """VSI-590K's layout: videos and pictures, letters and numbers, and the videos that are out of order."""
 
 import json
+import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +38,9 @@ def write(folder: Path, rows: list[dict[str, Any]]) -> Path:
     for r in rows:
         path = folder / (r.get("video") or r.get("image") or "")
         path.parent.mkdir(parents=True, exist_ok=True)
-        if "video" in r and not path.exists():
+        if r.get("video") and not path.exists():
             write_video(path, [np.full((32, 32, 3), 90, np.uint8)] * 3, 1)
-        elif "image" in r:
+        elif r.get("image"):
             Image.new("RGB", (48, 32), (10, 200, 30)).save(path)
     return folder
 
@@ -59,6 +61,29 @@ def test_videos_and_pictures(tmp_path: Path) -> None:
     assert frame.shape == (32, 48, 3)
     assert t_s == 0
     assert frame[0, 0, 1] > 150
+
+
+def test_a_column_that_is_empty_is_not_there(tmp_path: Path) -> None:
+    shuffled = row("<image>\nHow many doors?", "2", "object_count", image="s3dis/area_1.jpg")
+    folder = write(tmp_path, [COUNT | {"image": None}, PICTURE | {"video": None}, shuffled | {"video": None}])
+    video, *pictures = VSI590K(folder)
+    assert len(list(video.frames)) == 3
+    assert [len(list(picture.frames)) for picture in pictures] == [1, 1]
+    assert VSI590K(folder).left_out == 0
+    assert len(VSI590K(folder, images=False)) == 1
+
+
+def test_media_that_are_missing_are_unpacked(tmp_path: Path) -> None:
+    folder = write(tmp_path, [COUNT, PICTURE, SHUFFLED])
+    for source in ("scannet", "hypersim", "s3dis"):
+        with tarfile.open(folder / f"{source}.tar.gz", "w:gz") as archive:
+            archive.add(folder / source, source)
+        shutil.rmtree(folder / source)
+    assert [len(list(clip.frames)) for clip in VSI590K(folder)] == [3, 1]
+    assert not (folder / "s3dis").exists()
+    for source in ("scannet", "hypersim", "s3dis"):
+        (folder / f"{source}.tar.gz").write_bytes(b"no archive, and nobody looks")
+    assert len(list(VSI590K(folder))) == 2
 
 
 def test_videos_out_of_order_are_left_out_unless_asked_for(tmp_path: Path) -> None:

@@ -80,6 +80,15 @@ def test_count_regular_and_streaming_share_the_pass_over_their_video(tmp_path: P
     }
 
 
+@pytest.mark.parametrize(("late_s", "fps"), [(0.1, 4), (1, 4), (1, 1), (4, 0.25)])
+def test_what_is_asked_a_moment_after_the_end_is_asked_at_the_end(tmp_path: Path, late_s: float, fps: float) -> None:
+    (clip,) = vsi_super.read(dataset(tmp_path, [STREAMING | {"query_times": [2.0, 6 + late_s]}]), 10, fps)
+    assert [(q.t_s, q.answer) for q in clip.questions] == [(2.0, "1"), (6.0, "3")]
+    dataset(tmp_path, [STREAMING | {"query_times": [2.0, 6 + max(1, 1 / fps) + 0.1]}])
+    with pytest.raises(UserError, match=r"row 0: expected query_times within the 6 s"):
+        vsi_super.read(tmp_path, 10, fps)
+
+
 @pytest.mark.parametrize("answer", [7, 7.0, "7", "7.0"])
 def test_counts_are_whole_numbers_however_they_are_stored(tmp_path: Path, answer: Any) -> None:
     (clip,) = vsi_super.read(dataset(tmp_path, [COUNT | {"answer": answer}]), 10)

@@ -1,6 +1,7 @@
 """Conversations about pictures and videos become streams with questions, the same in every process and resumed."""
 
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,18 @@ def test_what_is_left_out_is_said(tmp_path: Path, media: Path, tower: SiglipTowe
     data.vision = tower
     data.batches("train")
     assert "train: 1 rows about shuffled videos are left out" in caplog.text
+
+
+def test_media_that_are_missing_are_unpacked_before_training(tmp_path: Path, media: Path, tower: SiglipTower) -> None:
+    with tarfile.open(tmp_path / "coco.tar.gz", "w:gz", dereference=True) as archive:
+        for name in ("0.png", "1.png", "a.mp4"):
+            archive.add(media / name, f"coco/{name}")
+    rows = [row(f"coco/{name}", "What?", "x") for name in ("0.png", "1.png", "a.mp4")]
+    data = InstructionData(str(tmp_path), [str(write(tmp_path / "packed.jsonl", rows))], batch_size=2)
+    data.vision = tower
+    data.prepare_data()
+    assert sorted(path.name for path in (tmp_path / "coco").iterdir()) == ["0.png", "1.png", "a.mp4"]
+    assert data.batches("train").batch(0).latents.shape[:2] == (2, STILL_FRAMES)
 
 
 def test_latents_of_another_tower_are_refused(table: Path, work: Path, media: Path, tower: SiglipTower) -> None:
