@@ -16,8 +16,7 @@ from ssm_sense.errors import UserError
 TRAINING = {
     "fit": "train a system described by a YAML file",
     "validate": "run its validation loop",
-    "test": "run its test loop",
-    "predict": "run its prediction loop",
+    "test": "run its test loop, on --data.test",
 }
 """Subcommands of Lightning's own CLI, which wants its arguments whole, the subcommand's name included."""
 

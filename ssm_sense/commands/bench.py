@@ -33,15 +33,19 @@ def main(argv: list[str]) -> int:
         return bench_cost.main(argv[1:])
     parser = argparse.ArgumentParser(prog="ssm-sense bench", description=__doc__)
     parser.add_argument("what", choices=["ops", "data", "cost"], help="the selective scan; video; memory at real size")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder of the two files")
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder of the two files")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="sizes are fixed on cuda")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds in which every contender runs once")
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="rounds in which every contender runs once; default: %(default)s"
+    )
     parser.add_argument("--threads", type=int, default=None, help="threads to run on (default: torch's)")
-    parser.add_argument("--batch", type=int, default=64, help="streams of the whole sequences")
-    parser.add_argument("--length", type=int, default=256, help="their length")
-    parser.add_argument("--channels", type=int, default=256, help="their channels")
-    parser.add_argument("--train-batch", type=int, default=8, help="streams of the tiny model's training step")
-    parser.add_argument("--train-frames", type=int, default=96, help="their frames")
+    parser.add_argument("--batch", type=int, default=64, help="streams of the whole sequences; default: %(default)s")
+    parser.add_argument("--length", type=int, default=256, help="their length; default: %(default)s")
+    parser.add_argument("--channels", type=int, default=256, help="their channels; default: %(default)s")
+    parser.add_argument(
+        "--train-batch", type=int, default=8, help="streams of the tiny model's training step; default: %(default)s"
+    )
+    parser.add_argument("--train-frames", type=int, default=96, help="their frames; default: %(default)s")
     args = parser.parse_args(argv)
     least = {"rounds": 1, "batch": 1, "length": 1, "channels": 1, "train_batch": 1, "train_frames": 4}
     for name, low in least.items():

@@ -111,7 +111,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--precision", choices=("float32", "bfloat16"), default="float32", help="of both towers")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
     add("--threads", type=int, help="default: torch's")
-    add("--out", type=Path, default=Path("benchmarks/results"), help="folder of the two files")
+    add("--out", type=Path, default=Path("runs/bench"), help="folder of the two files")
     args = parser.parse_args(argv)
     if args.rounds < 1 or (args.threads is not None and args.threads < 1):
         raise UserError("--rounds and --threads must be at least 1")

@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     log.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .json file in the folder of logs")
     log.set_defaults(run=_log)
     bench = commands.add_parser("bench", help="measure rendering, decoding, encoding and memory on this machine")
-    bench.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder of data.json and data.md")
+    bench.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder of data.json and data.md")
     bench.add_argument("--minutes", type=float, default=60.0, help="of 720p to decode; figures are for an hour")
     bench.add_argument("--frames", type=int, default=600, help="rendered, and encoded, for each figure")
     bench.add_argument("--batch", type=int, default=32, help="frames encoded together")

@@ -122,6 +122,9 @@ def main(argv: list[str], open_session: "Callable[[Path], Session] | None" = Non
                 view.say(f"saved {arguments.save}")
             elif arguments.save is not None:
                 view.say(f"nothing was watched, so that {arguments.save} is as it was")
+    if live and session.frames == watched_before and not stopped():
+        wanted = "a pipe must carry a format that is read from its beginning to its end, such as MPEG-TS"
+        raise UserError(f"{arguments.video}: expected a video, got no picture; {wanted}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`ssm-sense fit | validate | test | predict`: LightningCLI over the system and its data."""
+"""`ssm-sense fit | validate | test`: LightningCLI over the system and its data."""
 
 from collections.abc import Sequence
 from pathlib import Path

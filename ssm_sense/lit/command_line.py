@@ -1,6 +1,7 @@
 """What the commands that train share: mistakes are told in a line, and before anything is trained."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ def train(cli: type[LightningCLI], *parts: Any, argv: Sequence[str] | None, prog
         "save_config_kwargs": {"overwrite": True},
         "parser_kwargs": {"prog": prog, **usages},
     }
+    # Said whenever arguments are handed over, even those that were typed, with all of them, twice.
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     try:
         cli(*parts, **options)
     except MisconfigurationException as error:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ssm_sense import ops
 from ssm_sense.data.world.dense import GROUPS, UNKNOWN
 from ssm_sense.data.world.names import CATEGORIES, COUNTABLE, NEEDLES
+from ssm_sense.errors import UserError
 from ssm_sense.lit.data import StreamBatch, TrainingData
 from ssm_sense.lit.parts import train_only
 from ssm_sense.lit.ranks import follow_together, shares, totals
@@ -147,6 +148,16 @@ class StreamModule(L.LightningModule):
             data: TrainingData = self.trainer.datamodule  # type: ignore[attr-defined]
             self.model.scale.fit(data.some_latents().to(self.device))
         self.print(f"selective scan runs on {ops.backend(self.device.type)}")
+
+    def on_train_start(self) -> None:
+        """Refuse steps beyond the schedule's end, by now that of the checkpoint: their rate would be 0, or none."""
+        ends = [getattr(config.scheduler, "total_steps", None) for config in self.trainer.lr_scheduler_configs]
+        for total in ends:
+            if total is not None and self.trainer.max_steps > total:
+                raise UserError(
+                    f"trainer.max_steps: expected at most {total}, where the schedule of the learning rate ends (a "
+                    f"checkpoint's stays as it was), got {self.trainer.max_steps}; model.start trains a model on"
+                )
 
     def on_train_batch_start(self, batch: StreamBatch, batch_idx: int) -> None:
         """Start the clock."""

@@ -377,3 +377,14 @@ def test_a_pipe_is_watched_as_it_comes_and_a_resumed_one_goes_on(video: Path, tm
     seconds = [line["t_s"] for line in lines_of(jsonl)]
     assert seconds == list(range(len(seconds)))
     assert 2 * FRAMES - 4 <= len(seconds) <= 2 * FRAMES
+
+
+def test_a_pipe_that_gives_no_picture_is_an_error(video: Path, tmp_path: Path) -> None:
+    """An .mp4 has its index at the end, or wants to be sought in."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(b"no video at all" * 1000))
+    writer.start()
+    with pytest.raises(UserError, match=r"pipe: (expected a video, got no picture|cannot be opened)"):
+        main([str(pipe)], counting)
+    writer.join()

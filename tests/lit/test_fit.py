@@ -26,7 +26,7 @@ def test_a_killed_run_goes_on_with_equal_losses(arguments: Callable[..., list[st
     """Checkpoints are written at every step, and the kill falls wherever it falls, on a half-written one too."""
     last = tmp_path / "killed" / "checkpoints" / "last.ckpt"
     often = ["--trainer.callbacks.every_n_train_steps=1", "--trainer.accumulate_grad_batches=2"]
-    command = arguments(tmp_path / "killed", 100_000, more=often)
+    command = arguments(tmp_path / "killed", 300, more=often)
     process = subprocess.Popen(
         [sys.executable, "-m", "ssm_sense.cli", *command],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -44,6 +44,22 @@ def test_a_killed_run_goes_on_with_equal_losses(arguments: Callable[..., list[st
     resumed = fit(tmp_path / "rest", steps=reached + 2, more=[*often, f"--ckpt_path={last}"])
     assert len(resumed) >= 2
     assert resumed == whole[-len(resumed) :]
+
+
+@pytest.mark.parametrize("schedule", ["torch.optim.lr_scheduler.OneCycleLR", "ssm_sense.lit.schedule.WarmupCosine"])
+def test_no_step_is_made_beyond_the_schedules_end(fit: Fit, tmp_path: Path, schedule: str) -> None:
+    """Not even where a longer one is asked for beside a checkpoint, which keeps its own."""
+
+    def over(total: int) -> list[str]:
+        most = ["--model.lr_scheduler.max_lr=0.001"] if schedule.startswith("torch") else []
+        return [f"--model.lr_scheduler={schedule}", f"--model.lr_scheduler.total_steps={total}", *most]
+
+    with pytest.raises(UserError, match=r"trainer.max_steps: expected at most 2, .* got 3; model.start trains"):
+        fit(tmp_path / "none", steps=3, more=over(2))
+    assert len(fit(tmp_path / "first", steps=2, more=over(2))) == 2
+    last = tmp_path / "first" / "checkpoints" / "last.ckpt"
+    with pytest.raises(UserError, match="expected at most 2, where the schedule"):
+        fit(tmp_path / "second", steps=4, more=[*over(4), f"--ckpt_path={last}"])
 
 
 @pytest.mark.parametrize("policy", ["ours", "sliding_window", "blind"])
