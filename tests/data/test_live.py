@@ -15,7 +15,7 @@ import av
 import numpy as np
 import pytest
 
-from ssm_sense.data import live
+from ssm_sense.data import live_watch
 from ssm_sense.data.live import LiveVideo, Trouble, open_source
 from ssm_sense.data.live_source import is_live
 from ssm_sense.data.video import VideoFile
@@ -103,7 +103,7 @@ def watch(source: str, fps: float = 5, **more: Any) -> tuple[list[tuple[np.ndarr
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(live_watch, "FIRST_WAIT_S", 0.02)
 
 
 def test_a_stream_shows_what_a_file_shows(films: Any, serve: Callable[[Reply], str]) -> None:
@@ -266,8 +266,8 @@ def test_connections_that_give_pictures_are_no_failed_attempts(films: Any, serve
 
 def test_pictures_without_times_keep_to_the_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(live.time, "monotonic", lambda: now)
-    watched = live._Watch(LiveVideo("http://camera/live"), lambda trouble: None)
+    monkeypatch.setattr(live_watch.time, "monotonic", lambda: now)
+    watched = live_watch.Watch(LiveVideo("http://camera/live"), lambda trouble: None)
     watched._usual_s = 0.04
     watched._held = np.zeros((2, 2, 3), np.uint8), Fraction(0)
     for number in range(2 * 3600):

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import pytest
 
-from ssm_sense.data import live
+from ssm_sense.data import live_watch
 from ssm_sense.data.live import LiveVideo, Trouble
 from ssm_sense.errors import UserError
 
@@ -86,7 +86,7 @@ def camera(films: Any) -> Iterator[Camera]:
 
 
 def test_an_rtsp_camera(films: Any, camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(live_watch, "FIRST_WAIT_S", 0.02)
     frames, troubles = [], list[Trouble]()
     source = LiveVideo(camera.url, 5, attempts=0, timeout_s=5, on_trouble=troubles.append)
     with pytest.raises(UserError, match="lost after"):
@@ -98,7 +98,7 @@ def test_an_rtsp_camera(films: Any, camera: Camera, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_camera_that_hangs_up_is_called_again(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(live_watch, "FIRST_WAIT_S", 0.02)
     troubles: list[Trouble] = []
     seconds = []
     for _, t_s in LiveVideo(camera.url, 5, timeout_s=5, on_trouble=troubles.append):
