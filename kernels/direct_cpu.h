@@ -78,7 +78,8 @@ struct direct_reader {
         for (int d = dims - 1; d >= 0; --d) {
             if (t.shape[d] < 1 || (shape[d] && shape[d] != t.shape[d])) return nullptr;
             shape[d] = t.shape[d];
-            if (t.shape[d] > 1 && t.strides[d] != step) {
+            // A last dimension of 1 must be plain as well: that of a lazy negation has another stride, and nothing else tells.
+            if ((t.shape[d] > 1 || d == dims - 1) && t.strides[d] != step) {
                 dense = false;
                 if (d == dims - 1) rows = false;
             }

@@ -58,8 +58,8 @@ class Session:
             seconds: (n,) times, each later than the last.
 
         Raises:
-            ValueError: for frames of another dtype or shape, and times that are not finite or do not increase;
-                nothing is fed then.
+            ValueError: for frames of another dtype or shape, latents of them that are not finite, and times that are
+                not or do not increase; nothing is fed then.
         """
         if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
             found = f"{str(frames.dtype)[6:]} {tuple(frames.shape)}"
@@ -70,11 +70,13 @@ class Session:
         begun = time.perf_counter()
         latents = self.vision.encode(frames)
         seeing_ms = (now_s(latents.device) - begun) * 1e3 / len(times)
+        check_finite(latents)
         return [self._observe(one, t_s, seeing_ms) for one, t_s in zip(latents, times, strict=True)]
 
     def observe(self, latents: Tensor, seconds: Sequence[float] | Tensor) -> list[FrameReport]:
         """The same from cached latents (n, S, V) of this session's vision tower."""
         times = checked_times(seconds, len(latents), self.t_s)
+        check_finite(latents)
         return [self._observe(one, t_s, 0.0) for one, t_s in zip(latents, times, strict=True)]
 
     def _observe(self, latents: Tensor, t_s: float, seeing_ms: float) -> FrameReport:
@@ -185,6 +187,13 @@ def checked_times(
     if any(later <= sooner for sooner, later in zip([after_s, *times], times, strict=False)):
         raise ValueError(f"{whose}: expected increasing times after {after_s}, got {times}")
     return times
+
+
+def check_finite(latents: Tensor, whose: str = "latents") -> None:
+    """Raise ValueError, which begins with ``whose``, for nan and inf: a state that took one in would never lose it."""
+    if not latents.isfinite().all():
+        frame = int((~latents.isfinite()).flatten(1).any(1).nonzero()[0])
+        raise ValueError(f"{whose}: expected finite numbers, got nan or inf in frame {frame}")
 
 
 def now_s(device: torch.device) -> float:

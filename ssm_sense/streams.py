@@ -12,7 +12,7 @@ from ssm_sense.data.clip import Question
 from ssm_sense.memory.policy import Answer
 from ssm_sense.model import SsmSense
 from ssm_sense.state import State
-from ssm_sense.stream import FrameReport, Session, checked_times, finish, now_s
+from ssm_sense.stream import FrameReport, Session, check_finite, checked_times, finish, now_s
 from ssm_sense.vision.tower import VisionTower
 
 
@@ -97,7 +97,7 @@ class Streams:
 
         Raises:
             KeyError: for a stream that is not open.
-            ValueError: for bad frames or times; nothing at all is fed then.
+            ValueError: for bad frames or times, or latents that are not finite; nothing at all is fed then.
         """
         for number, pictures in frames.items():
             if pictures.dtype != torch.uint8 or pictures.ndim != 4 or pictures.shape[-1] != 3:
@@ -135,6 +135,8 @@ class Streams:
     def _watch(
         self, latents: Mapping[int, Tensor], times: Mapping[int, list[float]], seen_ms: float
     ) -> dict[int, list[FrameReport]]:
+        for number, one in latents.items():
+            check_finite(one, f"stream {number}")
         reports: dict[int, list[FrameReport]] = {number: [] for number in times}
         for i in range(max(map(len, times.values()), default=0)):
             now = [number for number, t_s in times.items() if i < len(t_s)]

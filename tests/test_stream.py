@@ -313,6 +313,19 @@ def test_bad_input_is_refused_before_anything_is_fed(session: Session) -> None:
     assert session.frames == 3
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_latents_that_are_not_finite_are_refused_before_anything_is_fed(session: Session, bad: float) -> None:
+    session.feed(film(3), range(3))
+    before = dict(session.memory.state_dict())
+    latents = Squares().encode(film(4))
+    latents[2, 1, 0] = bad
+    with pytest.raises(ValueError, match="latents: expected finite numbers, got nan or inf in frame 2"):
+        session.observe(latents, range(3, 7))
+    assert session.frames == 3
+    after = dict(session.memory.state_dict())
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_a_foreign_session_is_refused(session: Session, language, tmp_path: Path) -> None:
     blind = Session(Blind(language, 32, 12).memory(), Squares())
     blind.save(tmp_path / "blind.safetensors")

@@ -232,6 +232,10 @@ def test_frames_of_any_size_and_bad_ones_refused_whole(model: SsmSense) -> None:
     ]:
         with pytest.raises(ValueError, match=named):
             streams.feed(frames, seconds)
+    seen = {number: Corner(2).encode(pictures[number]) for number in (a, b)}
+    seen[b][1, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="stream 1: expected finite numbers, got nan or inf in frame 1"):
+        streams.observe(seen, {a: [3, 4, 5], b: [7, 8]})
     assert (streams.session(a).frames, streams.session(b).frames) == (3, 2)
     assert streams.feed({}, {}) == {}
     with pytest.raises(ValueError, match="block"):

@@ -37,8 +37,8 @@ class ClosedLoop:
             events: true boundaries (B, T) in place of found ones.
 
         Returns:
-            The surprise (B, T, S), and of the last rescan the largest change of a gate and the number of boundaries
-            that changed, 0 where the surprise is exact.
+            The surprise (B, T, S), and of the last rescan the largest change of a gate or a keep, and the number of
+            boundaries that changed, 0 where the surprise is exact.
         """
         state = state.detach()
         policy_state, event_state = state.sub("policy"), state.sub("event")
@@ -57,8 +57,7 @@ class ClosedLoop:
             u, _ = self.encoder(x[:, :-1], event_state, *(None if g is None else g[:, :-1] for g in (gate, keep)))
             wrong = torch.cat([first, surprise(self.head(u), x[:, 1:])], dim=1)
             decision, _ = self.policy(wrong, seconds, policy_state, events)
-            previous = torch.ones_like(decision.gate) if gate is None else gate
-            change = (decision.gate - previous).abs().amax((1, 2))
+            change = torch.maximum(_changed(decision.gate, gate), _changed(decision.keep, keep))
             moved = (decision.boundary != boundary).sum(1).to(change.dtype)
             gate, keep, boundary = decision
             if bool(((change <= self.tolerance) & (moved == 0)).all()):
@@ -88,3 +87,8 @@ class ClosedLoop:
         """Surprise of single frames (B, 1, S), 1 by definition where the stream has only begun."""
         wrong = surprise(predicted, actual)
         return torch.where(policy_state["started"][:, None, None], wrong, 1.0)
+
+
+def _changed(now: Tensor, before: Tensor | None) -> Tensor:
+    """How far anything of a stream moved at most, (B,); before the first rescan all were 1."""
+    return (now - (1.0 if before is None else before)).abs().flatten(1).amax(1)

@@ -30,8 +30,16 @@ def delta_scan(
         memory: (..., K, K), keys by values.
 
     Returns:
-        o (..., T, K), read after each step's write, and the memory after the last.
+        o (..., T, K), read after each step's write, and the memory after the last; under autocast, too, in the dtype
+        of what is given.
     """
+    with torch.autocast(query.device.type, enabled=False):
+        return _delta_scan(query, key, value, log_keep, write, memory)
+
+
+def _delta_scan(
+    query: Tensor, key: Tensor, value: Tensor, log_keep: Tensor, write: Tensor, memory: Tensor
+) -> tuple[Tensor, Tensor]:
     outs = []
     for start in range(0, key.shape[-2], CHUNK):
         part = slice(start, start + CHUNK)

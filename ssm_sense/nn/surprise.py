@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from ssm_sense.state import State
 
+_ROUNDING_S = 1e-6
+"""Times that are multiples of a frame differ by a whole number of seconds only up to that."""
 _PRIOR_DEVIATION, _PRIOR_FRAMES = 0.1, 4.0
 """What a stream's deviation of surprise is taken for before it is known, and how many frames that opinion weighs."""
 
@@ -131,7 +133,7 @@ class SurprisePolicy(nn.Module):
             level, now_s = level_BT[:, t], seconds_BT[:, t]
             if events_BT is None:
                 crossed = (level > self.threshold) & (previous <= self.threshold)
-                here = crossed & (now_s - began_s >= self.shortest_event_s) & started
+                here = crossed & (now_s - began_s >= self.shortest_event_s - _ROUNDING_S) & started
             else:
                 here = events_BT[:, t] & started
             began_s = torch.where(here | ~started, now_s, began_s)
@@ -181,4 +183,5 @@ class SurprisePolicy(nn.Module):
             begun = self.initial_state(len(level_BT)).replace(started=torch.ones(len(level_BT), dtype=torch.bool))
             level_BT = self._normalised(level_BT.unsqueeze(-1), begun.to(level_BT.device), self.normalise_frames)[0]
         wanted = torch.quantile(level_BT.float(), 1 - self.event_rate)
-        self.threshold.lerp_(wanted, self.momentum)
+        # A batch that overflowed, whose step a loss scaler leaves out, must not leave a threshold of nan.
+        self.threshold.lerp_(torch.where(wanted.isfinite(), wanted, self.threshold), self.momentum)

@@ -54,7 +54,11 @@ def scan_forward(
     _, _, size = _step_sizes(dt, dt_bias, dt_softplus, gate, work)
     x_work, B_work, C_work = x.to(work), B.to(work), C.to(work)
     sx = size * x_work
-    h = x_work.new_zeros(batch, *A.shape) if initial_state is None else initial_state.clone()
+    h = (
+        x_work.new_zeros(batch, *A.shape)
+        if initial_state is None
+        else initial_state.clone(memory_format=torch.contiguous_format)
+    )
     decay = torch.empty_like(h)
     y = x_work.new_empty(batch, length, channels)
     chunks = -(-length // CHUNK) if save else 0
@@ -101,13 +105,14 @@ def scan_backward(
     gy_inner = gy if silu_z is None else gy * silu_z
 
     saved = checkpoints.view(x.shape[0], -1, A.shape[1], x.shape[2])
-    lam = grad_final.to(work).clone()
+    lam = grad_final.to(work).clone(memory_format=torch.contiguous_format)
     decays = lam.new_empty(CHUNK, *lam.shape)
     states = lam.new_empty(CHUNK + 1, *lam.shape)
     through_decay = torch.empty_like(lam)
-    d_x, d_size = torch.empty_like(x_work), torch.empty_like(size)
+    d_x, d_size, d_B, d_C = (
+        torch.empty_like(of, memory_format=torch.contiguous_format) for of in (x_work, size, B_work, C_work)
+    )
     d_A = torch.zeros_like(lam)
-    d_B, d_C = torch.empty_like(B_work), torch.empty_like(C_work)
     d_keep = None if keep_work is None else torch.empty_like(keep_work)
     y_inner = None if z is None else torch.empty_like(x_work)
 

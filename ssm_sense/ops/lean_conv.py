@@ -30,7 +30,7 @@ def _history(x: Tensor, width: int, initial_state: Tensor | None) -> Tensor:
 
 def _before_activation(taps: list[Tensor], weight: Tensor, bias: Tensor | None) -> Tensor:
     width = len(taps)
-    y = taps[0] * weight[:, width - 1]
+    y = (taps[0] * weight[:, width - 1]).contiguous()
     for j in range(1, width):
         y.addcmul_(taps[j], weight[:, width - 1 - j])
     return y if bias is None else y.add_(bias)
@@ -53,7 +53,7 @@ def conv_forward(
     y = _before_activation(taps, weight.to(work), None if bias is None else bias.to(work))
     # The tap that entered last is the newest input: places run from the oldest, tap W-2, to the newest, tap 0.
     last = [tap[:, -1] for tap in taps[: width - 1]]
-    final_state = torch.stack(last[::-1], dim=1) if last else history.clone()
+    final_state = torch.stack(last[::-1], dim=1) if last else history.clone(memory_format=torch.contiguous_format)
     return (F.silu(y) if silu else y).to(x.dtype), final_state
 
 
@@ -81,7 +81,7 @@ def conv_backward(
         gy = gy * sigmoid * (1 + y * (1 - sigmoid))
 
     d_weight = torch.stack([(gy * tap).sum((0, 1)) for tap in reversed(taps)], dim=1)
-    d_history = torch.empty_like(history)
+    d_history = torch.empty_like(history, memory_format=torch.contiguous_format)
     d_keep = None if keep_work is None else torch.zeros_like(keep_work)
     d_tap = gy * weight_work[:, 0]
     for j in range(width - 1, 0, -1):

@@ -36,8 +36,9 @@ def selective_scan(
 
         h_t = k_t exp(g_t Δ_t A) h_{t-1} + g_t Δ_t B_t x_t        y_t = (C_t h_t + D x_t) silu(z_t)
 
-    Δ is dt, plus dt_bias, through softplus when dt_softplus. g = 0 holds the state to the bit, k = 0 clears it before
-    the step is written, g = k = 1 (the default) is Mamba. Cutting a stream and carrying the state changes nothing.
+    Δ is dt, plus dt_bias, through softplus when dt_softplus. Of finite numbers g = 0 holds the state to the bit and
+    k = 0 clears it before the step is written; g = k = 1 (the default) is Mamba. Cutting a stream and carrying the
+    state changes nothing. nan and inf go on through either, as through any product.
 
     Args:
         x, dt, z: (batch, length, E), one dtype. B, C: (batch, length, N), the same dtype.

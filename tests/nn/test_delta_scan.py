@@ -72,3 +72,15 @@ def test_aligned_queries_begin_equal_to_keys() -> None:
     assert torch.equal(query, key)
     query, key, _ = free.layers[0].query_key_value.weight.chunk(3)
     assert not torch.equal(query, key)
+
+
+def test_autocast_changes_nothing() -> None:
+    draw = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(2, 40, 6, generator=draw) for _ in range(3))
+    key = torch.nn.functional.normalize(key, dim=-1)
+    rates = -torch.rand(2, 40, generator=draw), torch.rand(2, 40, generator=draw)
+    given = (query, key, value, *rates, torch.zeros(2, 6, 6))
+    plain = delta_scan(*given)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = delta_scan(*given)
+    assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(plain, mixed, strict=True))

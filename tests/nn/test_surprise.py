@@ -29,6 +29,20 @@ def test_the_shortest_event_is_a_time_not_a_number_of_frames() -> None:
     assert [t for t, here in enumerate(found) if here] == [6]
 
 
+@pytest.mark.parametrize("fps", [10, 24, 25, 30])
+def test_an_event_may_begin_just_when_the_shortest_ends_wherever_in_the_stream(fps: int) -> None:
+    policy = SurprisePolicy(threshold=0.5, shortest_event_s=3.0)
+    for begins in range(1, 200):
+        levels = [0.1] * (begins + 3 * fps + 1)
+        levels[begins] = levels[begins + 3 * fps] = 0.9
+        wrong = torch.tensor(levels).view(1, -1, 1)
+        state = policy.initial_state(1).replace(began_s=torch.full((1,), -9.0, dtype=torch.float64))
+        state = state.replace(started=torch.ones(1, dtype=torch.bool))
+        seconds = torch.tensor([[n / fps for n in range(len(levels))]], dtype=torch.float64)
+        found = policy(wrong, seconds, state)[0].boundary[0].nonzero().flatten().tolist()
+        assert found == [begins, begins + 3 * fps]
+
+
 def test_frame_0_is_never_a_boundary_and_a_boundary_opens_every_gate() -> None:
     policy = SurprisePolicy(threshold=0.5, shortest_event_s=0.0)
     decision = decide([1.0, 0.0, 1.0], policy)
@@ -164,6 +178,15 @@ def test_the_threshold_follows_what_the_stream_itself_would_see() -> None:
 def test_bad_settings_are_named(bad: dict[str, float], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         SurprisePolicy(**bad)
+
+
+@pytest.mark.parametrize("options", [{}, {"normalise_frames": 8}])
+def test_a_batch_that_overflowed_leaves_the_threshold(options: dict[str, int]) -> None:
+    policy = SurprisePolicy(threshold=0.5, **options)
+    policy.follow(torch.tensor([[0.1, float("nan"), 0.2, 0.3]]))
+    assert float(policy.threshold) == 0.5
+    policy.follow(torch.rand(4, 50))
+    assert 0 < float(policy.threshold) != 0.5
 
 
 def test_a_picture_that_is_held_leaves_the_threshold() -> None:

@@ -88,6 +88,28 @@ def test_whatever_is_not_plain_is_left_to_the_ordinary_way(scan_inputs):
         assert _scan_directly(inputs) is None, what
 
 
+def _negated(tensor):
+    """The same numbers as a view that negates others when it is read."""
+    return torch.complex(torch.zeros_like(tensor), -tensor).conj().imag
+
+
+@needs_native
+def test_lazy_negations_of_single_numbers_are_left_to_the_ordinary_way(scan_inputs, conv_inputs):
+    """Nothing but the negation tells them from a dense tensor, where the last dimension is 1."""
+    scan, conv = scan_inputs(1, 5, 1, 1, torch.float32), conv_inputs(1, 5, 1, 4, torch.float32)
+    for name in SCAN_ORDER:
+        with torch.inference_mode():
+            y, state = selective_scan(**{**scan, name: _negated(scan[name])}, dt_softplus=True)
+            wanted = selective_scan(**scan, dt_softplus=True)
+        assert torch.equal(y, wanted[0]), name
+        assert torch.equal(state, wanted[1]), name
+    for name in ("x", "weight", "bias", "keep", "initial_state"):
+        with torch.inference_mode():
+            found = causal_conv1d(**{**conv, name: _negated(conv[name])}, activation="silu")
+            wanted = causal_conv1d(**conv, activation="silu")
+        assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True)), name
+
+
 @needs_native
 def test_much_work_does_not_hold_pythons_lock(scan_inputs):
     assert _scan_directly(scan_inputs(1, 1100, 64, 16, torch.float32)) is None

@@ -86,3 +86,12 @@ def test_export_with_a_free_length(block_inputs):
         block(*longer, *block_inputs[6:]), program.module()(*longer, *block_inputs[6:]), strict=True
     ):
         torch.testing.assert_close(traced, eager)
+
+
+def test_outputs_are_dense_as_tracing_is_told_whatever_comes_in(scan_inputs, conv_inputs):
+    def turned(inputs):
+        return {name: t.mT.contiguous().mT.requires_grad_() if t.dim() == 3 else t for name, t in inputs.items()}
+
+    y, state = selective_scan(**turned(scan_inputs(2, 5, 8, 4, torch.float32)), dt_softplus=True)
+    z, history = causal_conv1d(**turned(conv_inputs(2, 5, 8, 4, torch.float32)))
+    assert all(t.is_contiguous() for t in (y, state, z, history))
