@@ -94,7 +94,7 @@ def pooled_auroc(
         pairs = (weights @ n_at) * (weights @ n_elsewhere)
         won = ((weights @ wins) * weights).sum(axis=1)
         drawn = np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
-        low, high = percentiles(drawn, len(streams), confidence, (0.0, 1.0))
+        low, high = percentiles(drawn, len(streams), confidence)
     value = float(wins.sum() / (n_at.sum() * n_elsewhere.sum()))
     return Estimate(value, low, high, int(n_at.sum()), len(streams))
 
