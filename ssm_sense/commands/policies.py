@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from ssm_sense.memory.policy import Policy
     from ssm_sense.memory.sliding_window import SlidingWindow
     from ssm_sense.stream import Session
-    from ssm_sense.vision.tower import VisionTower
 
 POLICIES = ("model", "model-per-event", *OURS, *NOSENSE, *CLASSES)
 
@@ -21,7 +20,7 @@ POLICIES = ("model", "model-per-event", *OURS, *NOSENSE, *CLASSES)
 def open_policy(policy: str, model: str, settings: Mapping[str, Any] | None = None, device: str = "cpu") -> "Session":
     """The session of a model folder, of a baseline that takes only a SigLIP with both towers, or of a policy that runs
     over a model of frame tokens, by its name in `memory.catalogue` or its class path, with settings of its own."""
-    from ssm_sense.folder import load_model
+    from ssm_sense.folder import load_model, weights_of
     from ssm_sense.memory.catalogue import build, build_nosense
     from ssm_sense.memory.per_event import PerEventMemory
     from ssm_sense.model import SsmSense
@@ -32,14 +31,16 @@ def open_policy(policy: str, model: str, settings: Mapping[str, Any] | None = No
     if policy in CLASSES or "." in policy:
         loaded, vision = load_model(Path(model))
         frame_tokens = of_frame_tokens(loaded, f"--policy {policy}")
-        return Session(build(policy, frame_tokens.to(device), settings), vision.to(device), weights_of(model, vision))
+        return Session(
+            build(policy, frame_tokens.to(device), settings), vision.to(device), weights_of(Path(model), vision)
+        )
     if policy in NOSENSE:
         tower = SiglipTextTower(model).load().to(device)
         return Session(build_nosense(policy, tower, settings), tower, tower.fingerprint)
     if settings and policy not in OURS:
         raise UserError(f"--policy {policy}: expected no settings, for it takes none, got {', '.join(settings)}")
     loaded, vision = load_model(Path(model))
-    weights = weights_of(model, vision)
+    weights = weights_of(Path(model), vision)
     if policy == "model":
         return Session(loaded.to(device).memory(), vision.to(device), weights)
     if not isinstance(loaded, SsmSense):
@@ -57,13 +58,6 @@ def of_frame_tokens(model: "AnsweringModel", where: str) -> "SlidingWindow":
         return model
     expected = "a model of frame tokens, such as configs/tiny/sliding_window.yaml trains"
     raise UserError(f"{where}: expected {expected}, got {type(model).__name__}")
-
-
-def weights_of(model: str, vision: "VisionTower") -> str:
-    """Names what decides a model folder's answers, as `folder.weights_of` does, which names saved sessions."""
-    from ssm_sense import folder
-
-    return folder.weights_of(Path(model), vision)
 
 
 def policy_label(memory: "Policy") -> str:

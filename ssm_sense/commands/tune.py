@@ -56,9 +56,9 @@ def main(argv: list[str], open_model: "Callable[[Path], tuple[AnsweringModel, Si
     arguments = _parse(argv)
     from rich.console import Console
 
-    from ssm_sense.commands.policies import of_frame_tokens, weights_of
+    from ssm_sense.commands.policies import of_frame_tokens
     from ssm_sense.evaluate.tune import is_paper, outcome, pick, watch_all, write
-    from ssm_sense.folder import load_model
+    from ssm_sense.folder import load_model, weights_of
     from ssm_sense.memory.catalogue import build
     from ssm_sense.stream import Session
 
@@ -71,7 +71,7 @@ def main(argv: list[str], open_model: "Callable[[Path], tuple[AnsweringModel, Si
         raise UserError(f"--device {arguments.device}: {error}") from error
     memories = [build(arguments.policy, model, settings) for settings in grid]  # what is wrong is named before any work
     parts = _parts(arguments, vision.fingerprint)
-    weights = weights_of(str(arguments.model), vision)
+    weights = weights_of(arguments.model, vision)
     outcomes, commits, console = [], set(), Console(stderr=True)
     with _bar(console, len(grid) * sum(len(part.clips) for part in parts)) as advance:
         for settings, memory in zip(grid, memories, strict=True):

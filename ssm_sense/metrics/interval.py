@@ -156,6 +156,13 @@ def percentiles(
     return float(low), float(high)
 
 
+def interval(
+    samples: np.ndarray, n_streams: int, confidence: float = CONFIDENCE, within: tuple[float, float] | None = None
+) -> tuple[float, float]:
+    """`percentiles`, or none (nan) below `FEWEST_STREAMS`."""
+    return (math.nan, math.nan) if n_streams < FEWEST_STREAMS else percentiles(samples, n_streams, confidence, within)
+
+
 def student(p: float, freedom: int) -> float:
     """The p-quantile of Student's t: exact for 1 and 2 degrees of freedom, else Fisher's series, good to 1%."""
     if freedom == 1:

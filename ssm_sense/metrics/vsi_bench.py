@@ -1,20 +1,12 @@
 """VSI-Bench's score: the mean of eight tasks, of which relative direction is the mean of three."""
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
 from ssm_sense.metrics.compare import OF_DIFFERENCES, Difference, Equivalence, swap_test, two_one_sided
-from ssm_sense.metrics.interval import (
-    FEWEST_STREAMS,
-    Estimate,
-    by_stream_and_seed,
-    percentiles,
-    resampled_mean,
-    stream_weights,
-)
+from ssm_sense.metrics.interval import Estimate, by_stream_and_seed, interval, resampled_mean, stream_weights
 
 DIRECTIONS = tuple(f"object_rel_direction_{level}" for level in ("easy", "medium", "hard"))
 TASKS = (
@@ -58,9 +50,7 @@ def bench_estimate(kinds: Sequence[str], credits: Sequence[float], streams: Sequ
     Raises ValueError where no question is of VSI-Bench's types.
     """
     overall, samples, n, n_streams = _sampled(kinds, credits, streams)
-    low = high = math.nan
-    if n_streams >= FEWEST_STREAMS:
-        low, high = percentiles(samples, n_streams, within=(0.0, 1.0))
+    low, high = interval(samples, n_streams, within=(0.0, 1.0))
     return Estimate(overall, low, high, n, n_streams)
 
 
@@ -78,9 +68,7 @@ def bench_difference(
     """
     differences = [mine - other for mine, other in zip(ours, theirs, strict=True)]
     overall, samples, n, n_streams = _sampled(kinds, differences, streams, seeds)
-    low = high = math.nan
-    if n_streams >= FEWEST_STREAMS:
-        low, high = percentiles(samples, n_streams, within=OF_DIFFERENCES)
+    low, high = interval(samples, n_streams, within=OF_DIFFERENCES)
     weight = _weights(kinds)
     parts: dict[Hashable, float] = defaultdict(float)
     for kind, difference, stream in zip(kinds, differences, streams, strict=True):

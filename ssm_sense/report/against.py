@@ -11,7 +11,7 @@ from ssm_sense.errors import UserError
 from ssm_sense.metrics.compare import Difference, Equivalence, equivalence, holm, paired_difference
 from ssm_sense.metrics.vsi_bench import DIRECTIONS, TASKS, bench_difference
 from ssm_sense.report.palette import VARIABLES, Palette
-from ssm_sense.report.rows import Line
+from ssm_sense.report.rows import Line, question_of
 from ssm_sense.report.scores import (
     budget_of,
     credit,
@@ -164,7 +164,7 @@ def _runs(rows: Sequence[Line], apart: str) -> list[_Run]:
 def _run(name: str, rows: Sequence[Line]) -> _Run:
     answers: dict[Hashable, dict[int | None, Line]] = {}
     for row in rows:
-        asked, seed = (row["clip"], row["kind"], row["question"], *row["options"], row["t_s"]), row.get("seed")
+        asked, seed = question_of(row), row.get("seed")
         question = next((*asked, time) for time in count() if seed not in answers.get((*asked, time), {}))
         answers.setdefault(question, {})[seed] = row
     return _Run(name, series(rows[0]), answers, frozenset(row.get("seed") for row in rows))

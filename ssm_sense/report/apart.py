@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ssm_sense.report.rows import Line
+from ssm_sense.report.rows import Line, question_of
 from ssm_sense.report.scores import budget_of, series, settings_of
 
 _OF_THE_DATA = ("minutes", "dataset", "benchmark", "task", "ask_at", "draws", "repeat", "batch_frames", "policy_class")
@@ -64,8 +64,7 @@ def _seeds_of_one(cluster: list[str], runs: dict[str, list[Line]]) -> list[list[
     asked: dict[tuple[Any, ...], str] = {}
     for run in cluster:
         for row in runs[run]:
-            question = (row.get("seed"), row["clip"], row["kind"], row["question"], *row["options"], row["t_s"])
-            dataset = settings_of(row).get("dataset")
-            if asked.setdefault((dataset, *question), run) != run:
+            question = (settings_of(row).get("dataset"), row.get("seed"), *question_of(row))
+            if asked.setdefault(question, run) != run:
                 return [[run] for run in cluster]
     return [cluster]

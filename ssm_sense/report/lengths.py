@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssm_sense.metrics.compare import OF_DIFFERENCES, Equivalence, two_one_sided
-from ssm_sense.metrics.interval import FEWEST_STREAMS, by_stream_and_seed, percentiles, resampled_mean, stream_weights
+from ssm_sense.metrics.interval import by_stream_and_seed, interval, resampled_mean, stream_weights
 from ssm_sense.report.durations import OWN
 from ssm_sense.report.palette import BLIND, VARIABLES, Palette
 from ssm_sense.report.rows import Line
@@ -127,9 +127,7 @@ def _change(
     before, after = sums.sum((0, 1)) / wholes.sum((0, 1))
     sampled = resampled_mean(sums, wholes, weights)
     samples = sampled[:, 1] - sampled[:, 0]
-    low = high = math.nan
-    if fewest >= FEWEST_STREAMS:
-        low, high = percentiles(samples, fewest, within=OF_DIFFERENCES)
+    low, high = interval(samples, fewest, within=OF_DIFFERENCES)
     return Change(float(after - before), low, high, two_one_sided(samples, fewest, margin))
 
 

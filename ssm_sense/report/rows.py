@@ -100,6 +100,11 @@ class Evidence:
         return {row["run"]: row["policy"] for row in self.rows}
 
 
+def question_of(row: Line) -> tuple[Any, ...]:
+    """What a row asks, and when; a data set may ask the same twice."""
+    return (row["clip"], row["kind"], row["question"], *row["options"], row["t_s"])
+
+
 def read(folder: Path) -> Evidence:
     """Read all files in and below a folder.
 
@@ -116,7 +121,7 @@ def read(folder: Path) -> Evidence:
     places: dict[tuple[Any, ...], tuple[Path, int]] = {}
     for file in files:
         for number, row in _lines(file, _ROW_FIELDS):
-            key = (row["run"], row["clip"], row["kind"], row["question"], *row["options"], row["t_s"])
+            key = (row["run"], *question_of(row))
             first, line = places.setdefault(key, (file, number))
             if first != file:  # in one file, it is the data set that asks twice
                 raise UserError(
