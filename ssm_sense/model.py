@@ -222,13 +222,13 @@ class SsmSense(AnsweringModel):
         return self._with_words(self.tokens(state), [prompt], inventory, sightings)
 
     def _with_words(
-        self, tokens_nMQ: Tensor, prompts: Sequence[str], inventory_n4K: Tensor | None, sightings_n2XY: Tensor | None
+        self, tokens_nMQ: Tensor, prompts: Sequence[str], inventory_n4K: Tensor | None, sightings_n2XYM: Tensor | None
     ) -> Tensor:
         parts = [tokens_nMQ]
         if self.inventory_words is not None and inventory_n4K is not None:
             parts.append(self.inventory_words(inventory_n4K, prompts, self.language))
-        if self.sightings_words is not None and sightings_n2XY is not None:
-            parts.append(self.sightings_words(sightings_n2XY, prompts, self.language))
+        if self.sightings_words is not None and sightings_n2XYM is not None:
+            parts.append(self.sightings_words(sightings_n2XYM, prompts, self.language))
         return torch.cat(parts, dim=1)
 
     def alone(self, state: State) -> State:
@@ -281,8 +281,8 @@ class SsmSense(AnsweringModel):
             known = torch.where(told.inventory_BT4K < 0, known, told.inventory_BT4K.to(known))
         seen, known = (x.flatten(0, 1).index_select(0, at) for x, at in ((read, places), (known, moments)))
         sighted = torch.stack(sightings).flatten(0, 1).index_select(0, places) if sightings else None
-        if sighted is not None and told.sightings_n2XY is not None:
-            sighted = torch.where(told.sightings_n2XY < 0, sighted, told.sightings_n2XY)
+        if self.sightings is not None and sighted is not None and told.sightings_n2XY is not None:
+            sighted = self.sightings.with_told(sighted, told.sightings_n2XY)
         seen = self._with_words(seen, prompts, known, sighted)
         per_query = self.language.loss(seen, prompts, [q.answer for q in queries])
         x = self.scale(latents_BTSV)
@@ -309,7 +309,8 @@ class SsmSense(AnsweringModel):
         """Those of what looks at latents by itself, whose training needs neither encoder nor language model.
 
         Returns:
-            ``inventory`` (B, T, 4, K) and, where they are told, ``places`` and ``sightings``, as `losses` has them.
+            ``inventory`` (B, T, 4, K) and, where they are told, ``places`` and ``sightings``, as `losses` has them; in
+            training nothing of what is frozen.
 
         Raises:
             ValueError: without an inventory, or in closed loop, where the encoder tells events.
@@ -322,16 +323,22 @@ class SsmSense(AnsweringModel):
             with torch.no_grad():
                 surprise, _ = self.source(x, state.sub("source"))
                 boundary = self.policy(surprise, seconds_BT, state.sub("policy"))[0].boundary
-        found, _ = self.inventory(x, boundary, state.sub("inventory"))
-        return {"inventory": found, **self._told_losses(x, boundary, told)}
+        found = self._told_losses(x, boundary, told)
+        if self._matters(self.inventory):
+            found["inventory"], _ = self.inventory(x, boundary, state.sub("inventory"))
+        return found
 
     def _told_losses(self, x: Tensor, boundary_BT: Tensor, told: Told) -> dict[str, Tensor]:
         found = {}
-        if self.inventory is not None and told.rooms_BT is not None:
+        if self.inventory is not None and told.rooms_BT is not None and self._matters(self.inventory.places):
             found["places"] = self.inventory.places.loss(x, told.rooms_BT, boundary_BT)
-        if self.sightings is not None and told.beside_BTX is not None:
+        if self.sightings is not None and told.beside_BTX is not None and self._matters(self.sightings):
             found["sightings"] = self.sightings.loss(x, told.beside_BTX)
         return found
+
+    def _matters(self, part: nn.Module) -> bool:
+        """Whether anybody asks what a part loses: in training it has to learn."""
+        return not self.training or any(weight.requires_grad for weight in part.parameters())
 
     def memory(self) -> RecurrentMemory:
         """One stream's memory, which is the recurrent state."""

@@ -193,6 +193,10 @@ def test_to_look_alone_gives_the_losses_of_looking(model: SsmSense) -> None:
         assert alone.keys() == {"inventory", "places", "sightings"}
         for name, found in alone.items():
             torch.testing.assert_close(found, whole[name], atol=1e-5, rtol=1e-5)
+    assert model.inventory is not None
+    model.inventory.requires_grad_(False)
+    assert model.train().look_losses(latents, seconds, told).keys() == {"sightings"}, "nothing frozen is run"
+    assert model.eval().look_losses(latents, seconds, told).keys() == {"inventory", "places", "sightings"}
 
 
 @torch.no_grad()
@@ -213,7 +217,7 @@ def test_only_a_question_about_what_is_in_the_inventory_is_told_of_it(model: Ssm
 @torch.no_grad()
 def test_only_a_question_about_what_is_sought_is_told_of_its_sightings(model: SsmSense) -> None:
     _, state = model.observe(*stream(40), model.initial_state(1))
-    seen = State({**state, "sightings.sure": torch.tensor([[[0.9, 0.5]]])})
+    seen = State({**state, "sightings.sure": torch.tensor([[[0.9, 0.5]]]).unsqueeze(-1).expand(1, 1, 2, 4)})
     asked, other = "which is this bedroom in ?", "which room is this ?"
     told, quiet = (model.prefix(one, asked) - model.prefix(one, other) for one in (seen, state))
     assert not torch.allclose(told[:, -5:], quiet[:, -5:], atol=1e-2)

@@ -340,8 +340,8 @@ def test_what_was_looked_for_is_told_in_order_of_time(session: Session, language
     memory.state = State(
         {
             **memory.state,
-            "sightings.sure": torch.tensor([[[0.75, 0.5]]]),
-            "sightings.when": torch.tensor([[[20.0, 7.0]]], dtype=torch.float64),
+            "sightings.sure": torch.tensor([[[[0.75, 0.7], [0.5, 0.1]]]]),
+            "sightings.when": torch.tensor([[[[20.0, 1.0], [7.0, 2.0]]]], dtype=torch.float64),
         }
     )
     assert session.sightings() == [("bedroom", "kitchen", 7.0, 0.5), ("bedroom", "chairs", 20.0, 0.75)]

@@ -13,8 +13,10 @@ from ssm_sense.nn.sightings import in_order
 LISTED = 4
 """Sightings that are told of."""
 _OPTION = re.compile(r"^([A-Z])\. (.+)$", re.MULTILINE)
-_SUREST = 0.98
-"""Of an order, however sure both sightings: what is read wrongly may be any of them."""
+_SUREST = 0.999
+"""Surer no moment is: what is read wrongly may be any of them."""
+_ELSEWHERE = 0.05
+"""Odds that a mark was seen at none of the moments that are held of it."""
 _EQUAL = 1e-6
 """Options as likely as that fit equally well."""
 
@@ -23,10 +25,11 @@ class SightingsWords(nn.Module):
     """Five tokens for a question about a thing that was looked for.
 
     Four name what it was seen beside at the surest sightings, in order of time and the fainter the less sure; where the
-    question names several marks, at those alone. The fifth is the letter of the option that fits best the order in
-    which its marks were seen, or the mean of equals; what is wrong with an answer reaches the sightings as if it lay
-    between all of them, as likely as each fits. Things, marks and options are looked up by the question's own words, so
-    to answer is to copy. A question that names nothing that was looked for gets tokens that say nothing.
+    question names several marks, at those alone. The fifth is the letter of the option that is likeliest to be the
+    order in which its marks were seen, or the mean of equals: of the moments that are held of a mark each is the true
+    one as likely as it is sure. What is wrong with an answer reaches the sightings as if it lay between all options, as
+    likely as each is. Things, marks and options are looked up by the question's own words, so to answer is to copy. A
+    question that names nothing that was looked for gets tokens that say nothing.
 
     Args:
         sought: X words. marks: Y words.
@@ -39,18 +42,19 @@ class SightingsWords(nn.Module):
         self.slot = nn.Parameter(torch.randn(LISTED + 1, language_width) * 0.02)
         self.said = nn.Parameter(torch.eye(language_width).repeat(LISTED + 1, 1, 1))
 
-    def forward(self, sightings_n2XY: Tensor, prompts: Sequence[str], language: CausalLM) -> Tensor:
+    def forward(self, sightings_n2XYM: Tensor, prompts: Sequence[str], language: CausalLM) -> Tensor:
         """What `Sightings.read` gives, and a question to each, to tokens (n, 5, Q)."""
         sought, marks = Lookup(self.sought, language), Lookup(self.marks, language)
         asked = {prompt: _Asked(prompt, sought, marks) for prompt in set(prompts)}
         names = language.embed_words(self.marks)
         rows = []
-        for (sure, when), prompt in zip(sightings_n2XY, prompts, strict=True):
+        for (sure, when), prompt in zip(sightings_n2XYM, prompts, strict=True):
             about = asked[prompt]
             seen, at = sure[about.thing].to(names), when[about.thing]
-            shown = in_order(seen * about.marks.to(seen), at, LISTED)
+            surest = seen[:, 0]
+            shown = in_order(surest * about.marks.to(seen), at[:, 0], LISTED)
             told = torch.zeros(LISTED, len(names), dtype=names.dtype, device=names.device)
-            told = told.index_put((torch.arange(len(shown), device=told.device), shown), seen[shown])
+            told = told.index_put((torch.arange(len(shown), device=told.device), shown), surest[shown])
             letter = names.new_zeros(1, names.shape[1])
             if about.letters:
                 letter = _best(_fits(about.options, seen, at))[None] @ language.embed_words(about.letters)
@@ -77,12 +81,25 @@ def _best(likely: Tensor) -> Tensor:
     return likely + (best / best.sum() - likely).detach()
 
 
-def _fits(options: Sequence[Sequence[int]], sure_Y: Tensor, when_Y: Tensor) -> Tensor:
+def _fits(options: Sequence[Sequence[int]], sure_YM: Tensor, when_YM: Tensor) -> Tensor:
     """How likely each option is the order in which its marks were seen, one of them being it."""
-    logits = []
-    for marks in options:
-        sure, when = sure_Y[list(marks)], when_Y[list(marks)]
-        right = torch.sign(when - when[:, None]).to(sure)
-        pairs = 0.5 + 0.5 * right * (sure * sure[:, None]).clamp_max(_SUREST)
-        logits.append(pairs.log().triu(1).sum())
-    return torch.softmax(torch.stack(logits), 0)
+    likely = torch.stack([_in_that_order(sure_YM[list(marks)], when_YM[list(marks)]) for marks in options]) + _EQUAL
+    return likely / likely.sum()
+
+
+def _in_that_order(sure_nM: Tensor, when_nM: Tensor) -> Tensor:
+    """How likely n marks, each seen once, were seen one after the other.
+
+    Each was at one of its moments, as likely as those are sure, or else at any of the others', as likely as they are.
+    """
+    odds = sure_nM / (1 - sure_nM.clamp_max(_SUREST))
+    known = odds / (odds.sum(1, keepdim=True) + _ELSEWHERE)
+    own = torch.block_diag(*known)
+    anywhere = own.sum(0) / own.sum().clamp_min(_EQUAL)
+    at = own + (1 - known.sum(1, keepdim=True)) * anywhere
+    times = when_nM.flatten()
+    before = 0.5 * (1 + torch.sign(times - times[:, None])).to(at)
+    so_far = at[0]
+    for later in at[1:]:
+        so_far = later * (so_far @ before)
+    return so_far.sum()

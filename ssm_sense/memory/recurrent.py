@@ -70,7 +70,7 @@ class RecurrentMemory:
         """Of each thing that the model seeks the surest, one a moment, in order of time; empty where it seeks none."""
         if self.model.sightings is None:
             return []
-        tables = self.model.sightings.read(self.state.sub("sightings"))[0].unbind(1)
+        tables = self.model.sightings.read(self.state.sub("sightings"))[0, ..., 0].unbind(1)
         found = [
             Sighting(thing, self.model.concepts[place], float(when[place]), float(sure[place]))
             for thing, (sure, when) in zip(self.model.sought, tables, strict=True)

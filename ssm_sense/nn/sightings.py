@@ -1,4 +1,4 @@
-"""What was seen beside what, and when: of every pair of things the surest sighting so far."""
+"""What was seen beside what, and when: of every pair of things the surest sightings so far."""
 
 from collections.abc import Callable
 
@@ -23,9 +23,9 @@ class Sightings(nn.Module):
     """X things that are looked for, such as toys, and which of Y marks, such as pieces of furniture, each is beside.
 
     A frame's latents are read location by location, each beside the mean of all: how likely a thing is there, and which
-    mark is next to it. Of each of the X·Y pairs the state holds how sure its surest sighting was, and when that was: an
-    order of appearances can be read from it whatever is asked later, and it takes 12 X·Y bytes whatever is seen. A pair
-    that is seen twice is held once, as it was at its clearest; of equals the later stays.
+    mark is next to it. Of each of the X·Y pairs the state holds how sure its M surest frames were, and when they were:
+    an order of appearances can be read from it whatever is asked later, and it takes 12 M·X·Y bytes whatever is seen.
+    Of equals the later stay. One moment is not enough: in hours something false is often surer than what is true.
 
     Args:
         vision_width: V of the latents.
@@ -33,14 +33,17 @@ class Sightings(nn.Module):
         sought: X.
         marks: Y.
         width: features of a location.
+        moments: M that are held of a pair.
     """
 
-    def __init__(self, vision_width: int, locations: int, sought: int, marks: int, width: int = 256) -> None:
+    def __init__(
+        self, vision_width: int, locations: int, sought: int, marks: int, width: int = 256, moments: int = 4
+    ) -> None:
         super().__init__()
-        for name, number in (("sought", sought), ("marks", marks)):
+        for name, number in (("sought", sought), ("marks", marks), ("moments", moments)):
             if number < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {number}")
-        self.sought, self.marks = sought, marks
+        self.sought, self.marks, self.moments = sought, marks, moments
         self.shares: Callable[[Tensor], Tensor] = torch.ones_like
         """By which to multiply means over so many items; several processes that train one model have their own."""
         self.place = nn.Parameter(torch.zeros(locations, vision_width))
@@ -52,18 +55,21 @@ class Sightings(nn.Module):
         nn.init.constant_(self.there.bias, _RARE)
 
     def initial_state(self, streams: int) -> State:
-        """``sure`` (B, X, Y) and ``when`` (B, X, Y), float64 seconds."""
-        blank = self.place.new_zeros(streams, self.sought, self.marks)
+        """``sure`` (B, X, Y, M), the surest first, and ``when`` (B, X, Y, M), float64 seconds."""
+        blank = self.place.new_zeros(streams, self.sought, self.marks, self.moments)
         return State({"sure": blank, "when": blank.double()})
 
     def forward(self, x_BTSV: Tensor, seconds_BT: Tensor, state: State) -> State:
         """The state after T frames of standardised latents."""
         there, beside = self._look(x_BTSV)
-        sure = torch.sigmoid(there).unsqueeze(-1) * beside
-        sure = torch.cat([state["sure"].unsqueeze(1), sure], dim=1)
-        surest, at = sure.flip(1).max(1)
-        when = torch.cat([state["when"].unsqueeze(1), seconds_BT[:, :, None, None].expand(*sure[:, 1:].shape)], dim=1)
-        return State({"sure": surest, "when": when.flip(1).gather(1, at.unsqueeze(1)).squeeze(1)})
+        sure = (torch.sigmoid(there).unsqueeze(-1) * beside).permute(0, 2, 3, 1)
+        when = seconds_BT[:, None, None].expand(*sure.shape)
+        # The newest come first, and what is held, which is in order, after them.
+        sure = torch.cat([sure.flip(-1), state["sure"]], dim=-1)
+        when = torch.cat([when.flip(-1), state["when"]], dim=-1)
+        surest, at = sure.sort(dim=-1, descending=True, stable=True)
+        at = at[..., : self.moments]
+        return State({"sure": surest[..., : self.moments].contiguous(), "when": when.gather(-1, at)})
 
     def _look(self, x_BTSV: Tensor) -> tuple[Tensor, Tensor]:
         """Of each frame the logits of each thing being in view (B, T, X), and which mark it is beside (B, T, X, Y)."""
@@ -90,8 +96,13 @@ class Sightings(nn.Module):
         return known_share * missed + seen_share * _BESIDE * misplaced
 
     def read(self, state: State) -> Tensor:
-        """How sure, and when: (B, 2, X, Y), float64."""
+        """How sure, and when: (B, 2, X, Y, M), float64."""
         return torch.stack([state["sure"].double(), state["when"]], dim=1)
+
+    def with_told(self, read_n2XYM: Tensor, told_n2XY: Tensor) -> Tensor:
+        """What was read, but for the pairs that are told, which have one moment; what is negative tells nothing."""
+        once = F.pad(told_n2XY.unsqueeze(-1), (0, self.moments - 1))
+        return torch.where(told_n2XY.unsqueeze(-1) < 0, read_n2XYM, once)
 
 
 def in_order(sure_Y: Tensor, when_Y: Tensor, most: int) -> Tensor:

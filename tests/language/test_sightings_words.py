@@ -5,7 +5,7 @@ import torch
 
 from ssm_sense.language.sightings_words import LISTED, SightingsWords
 
-SOUGHT, MARKS = ("user", "red bathroom"), ("chair", "kitchen", "beds", "room")
+SOUGHT, MARKS, MOMENTS = ("user", "red bathroom"), ("chair", "kitchen", "beds", "room"), 3
 WHICH = "how many user are there"
 OPTIONS = f"{WHICH}\nOptions:\nA. Kitchen, Chair\nB. Chair, Kitchen"
 
@@ -20,9 +20,15 @@ def words():
 
 def seen(**when: float) -> torch.Tensor:
     """The first thing beside marks, at times; half sure."""
-    table = torch.zeros(1, 2, len(SOUGHT), len(MARKS), dtype=torch.float64)
-    for mark, t_s in when.items():
-        table[0, :, 0, MARKS.index(mark)] = torch.tensor([0.5, t_s], dtype=torch.float64)
+    return moments(**{mark: [(0.5, t_s)] for mark, t_s in when.items()})
+
+
+def moments(**held: list[tuple[float, float]]) -> torch.Tensor:
+    """The first thing beside marks, how sure and at which times, the surest first."""
+    table = torch.zeros(1, 2, len(SOUGHT), len(MARKS), MOMENTS, dtype=torch.float64)
+    for mark, pairs in held.items():
+        if pairs:
+            table[0, :, 0, MARKS.index(mark), : len(pairs)] = torch.tensor(pairs, dtype=torch.float64).mT
     return table
 
 
@@ -39,7 +45,7 @@ def test_marks_are_told_in_order_of_time_by_their_words_fainter_the_less_sure(wo
 @torch.no_grad()
 def test_of_one_moment_the_surest_mark_is_told(words, language):
     table = seen(beds=30.0, chair=30.0)
-    table[0, 0, 0, MARKS.index("chair")] = 0.6
+    table[0, 0, 0, MARKS.index("chair"), 0] = 0.6
     told = words(table, [WHICH], language)[0]
     alone = words(table * (table[:, :1] != 0.5), [WHICH], language)[0]
     torch.testing.assert_close(told[:LISTED], alone[:LISTED])
@@ -72,6 +78,25 @@ def test_the_letter_of_the_option_that_fits_is_told(words, language):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize(
+    ("chair", "kitchen", "right"),
+    [
+        ([(0.9, 10.0), (0.8, 30.0)], [(0.9, 20.0), (0.8, 40.0)], "B"),
+        ([(0.6, 50.0), (0.59, 10.0), (0.59, 11.0)], [(0.9, 20.0)], "B"),
+        ([(0.99, 50.0), (0.59, 10.0), (0.59, 11.0)], [(0.9, 20.0)], "A"),
+        ([(0.9, 10.0)], [], "AB"),
+    ],
+    ids=["either pair", "two outweigh one that is hardly surer", "but not a sure one", "nothing is known of the other"],
+)
+def test_every_moment_that_is_held_weighs_as_much_as_it_is_sure(words, language, chair, kitchen, right):
+    told = words(moments(chair=chair, kitchen=kitchen), [OPTIONS], language)[0, LISTED]
+    letters = language.embed_words(["A", "B"])
+    shares = torch.linalg.lstsq(letters.T, told[:, None]).solution[:, 0]
+    expected = torch.tensor([(letter in right) / len(right) for letter in "AB"])
+    torch.testing.assert_close(shares / shares.sum(), expected, atol=0.02, rtol=0)
+
+
+@torch.no_grad()
 def test_what_was_never_seen_fits_no_option_better(words, language):
     told = words(seen(), [OPTIONS], language)[0]
     assert not told[:LISTED].any()
@@ -91,5 +116,5 @@ def test_what_is_wrong_with_an_answer_reaches_the_sightings(words, language):
     sure.requires_grad_()
     words(torch.stack([sure, when]).unsqueeze(0), [OPTIONS], language).square().sum().backward()
     assert sure.grad is not None
-    assert sure.grad[0, :2].all()
+    assert sure.grad[0, :2, 0].all()
     assert not sure.grad[1].any()

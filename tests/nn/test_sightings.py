@@ -1,4 +1,4 @@
-"""Sightings hold the surest moment of every pair, whatever the cut, in a state that does not grow; they learn."""
+"""Sightings hold the surest moments of every pair, whatever the cut, in a state that does not grow; they learn."""
 
 import pytest
 import torch
@@ -8,9 +8,9 @@ from ssm_sense.nn.sightings import Sightings, in_order
 THINGS, MARKS = 2, 3
 
 
-def sightings() -> Sightings:
+def sightings(moments: int = 4) -> Sightings:
     torch.manual_seed(0)
-    made = Sightings(vision_width=8, locations=4, sought=THINGS, marks=MARKS, width=16)
+    made = Sightings(vision_width=8, locations=4, sought=THINGS, marks=MARKS, width=16, moments=moments)
     for weight in made.parameters():
         torch.nn.init.normal_(weight, std=0.5)
     return made
@@ -21,33 +21,48 @@ def seconds(frames: int, streams: int = 1) -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_of_every_pair_the_surest_frame_and_its_time_are_held() -> None:
+def test_of_every_pair_the_surest_frames_and_their_times_are_held() -> None:
     model, x = sightings(), torch.randn(2, 12, 4, 8)
     end = model(x, seconds(12, 2), model.initial_state(2))
     alone = [model(x[:, t : t + 1], seconds(12, 2)[:, t : t + 1], model.initial_state(2)) for t in range(12)]
-    sure = torch.stack([state["sure"] for state in alone])
-    torch.testing.assert_close(end["sure"], sure.amax(0))
-    assert torch.equal(end["when"], sure.argmax(0).double())
-    assert model.read(end).shape == (2, 2, THINGS, MARKS)
+    assert not torch.stack([state["sure"] for state in alone])[..., 1:].any(), "one frame is one moment"
+    surest = torch.stack([state["sure"][..., 0] for state in alone], dim=-1).topk(4)
+    torch.testing.assert_close(end["sure"], surest.values)
+    assert torch.equal(end["when"], surest.indices.double())
+    assert model.read(end).shape == (2, 2, THINGS, MARKS, 4)
     assert not model.read(model.initial_state(1)).any(), "before anything was seen there is nothing"
 
 
 @torch.no_grad()
-def test_of_equals_the_later_stays() -> None:
-    model, x = sightings(), torch.randn(1, 1, 4, 8).expand(1, 5, 4, 8)
-    assert (model(x, seconds(5), model.initial_state(1))["when"] == 4).all()
+def test_of_equals_the_later_stay() -> None:
+    model, x = sightings(), torch.randn(1, 1, 4, 8).expand(1, 9, 4, 8)
+    state = model.initial_state(1)
+    for part in (slice(0, 3), slice(3, 6), slice(6, 9)):
+        state = model(x[:, part], seconds(9)[:, part], state)
+        assert (state["when"] == part.stop - 1 - torch.arange(4).clamp_max(part.stop - 1)).all()
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("cut", [1, 7, 29])
-def test_cutting_changes_nothing_and_the_state_does_not_grow(cut: int) -> None:
-    model, x, at = sightings(), torch.randn(3, 30, 4, 8), seconds(30, 3)
+@pytest.mark.parametrize("moments", [1, 4])
+def test_cutting_changes_nothing_and_the_state_does_not_grow(cut: int, moments: int) -> None:
+    model, x, at = sightings(moments), torch.randn(3, 30, 4, 8), seconds(30, 3)
     whole = model(x, at, model.initial_state(3))
     middle = model(x[:, :cut], at[:, :cut], model.initial_state(3))
     cut_up = model(x[:, cut:], at[:, cut:], middle)
     torch.testing.assert_close(cut_up["sure"], whole["sure"])
     assert torch.equal(cut_up["when"], whole["when"])
-    assert whole.nbytes == middle.nbytes == 3 * 12 * THINGS * MARKS
+    assert whole.nbytes == middle.nbytes == 3 * 12 * moments * THINGS * MARKS
+
+
+def test_what_is_told_has_one_moment_and_the_rest_is_its_own() -> None:
+    model = sightings()
+    read, told = torch.rand(2, 2, THINGS, MARKS, 4).double(), torch.full((2, 2, THINGS, MARKS), -1.0).double()
+    told[1, :, 0, 2] = torch.tensor([1.0, 9.0])
+    given = model.with_told(read, told)
+    assert given[1, :, 0, 2].tolist() == [[1.0, 0.0, 0.0, 0.0], [9.0, 0.0, 0.0, 0.0]]
+    given[1, :, 0, 2] = read[1, :, 0, 2]
+    assert torch.equal(given, read)
 
 
 def test_it_learns_what_stands_beside_what() -> None:
@@ -89,6 +104,8 @@ def test_there_must_be_both() -> None:
         Sightings(8, 4, 0, 1)
     with pytest.raises(ValueError, match="marks: expected 1 or more, got 0"):
         Sightings(8, 4, 1, 0)
+    with pytest.raises(ValueError, match="moments: expected 1 or more, got 0"):
+        Sightings(8, 4, 1, 1, moments=0)
 
 
 def test_a_moment_has_one_mark_and_the_surest_come_in_order_of_time() -> None:

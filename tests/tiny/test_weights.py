@@ -155,7 +155,7 @@ def test_the_model_answers_the_order_that_it_is_told(monkeypatch, watched, line)
     """Of sightings that are sure or half sure, however the options are arranged."""
     model, state = watched
     told = torch.zeros(1, 2, len(model.sought), len(model.concepts), dtype=torch.float64)
-    monkeypatch.setattr(model.sightings, "read", lambda _: told)
+    monkeypatch.setattr(model.sightings, "read", lambda _: told.unsqueeze(-1))
     rng, right = np.random.default_rng(0), []
     for _ in range(60):
         marks = [str(mark) for mark in rng.permutation(LANDMARKS)[:4]]
