@@ -64,13 +64,14 @@ class SsmSense(AnsweringModel):
     Raises ValueError for things that are sought without concepts to be beside.
     """
 
-    places_in: ClassVar[Mapping[str, int]] = {
-        "encoder.place.weight": 0,
-        "event_probes": 1,
-        "frame_connector.slot": 0,
-        "inventory.place": 0,
-        "inventory.places.place": 0,
-        "sightings.place": 0,
+    places_in: ClassVar[Mapping[str, tuple[int, ...]]] = {
+        "encoder.place.weight": (0,),
+        "event_probes": (1,),
+        "frame_connector.slot": (0,),
+        "inventory.place": (0,),
+        "inventory.places.place": (0,),
+        "sightings.across": (1, 2),
+        "sightings.place": (0,),
     }
 
     def __init__(
@@ -318,13 +319,15 @@ class SsmSense(AnsweringModel):
         if self.inventory is None or self.source is None:
             raise ValueError("look_losses: expected an inventory, and a source of surprise outside the closed loop")
         x = self.scale(latents_BTSV)
-        state, boundary = self.initial_state(len(x)), told.events_BT
-        if boundary is None:
+        state, boundary, counts = self.initial_state(len(x)), told.events_BT, self._matters(self.inventory)
+        if boundary is None and counts:
             with torch.no_grad():
                 surprise, _ = self.source(x, state.sub("source"))
                 boundary = self.policy(surprise, seconds_BT, state.sub("policy"))[0].boundary
+        if boundary is None:  # Nobody asks where events begin.
+            boundary = torch.zeros_like(seconds_BT, dtype=torch.bool)
         found = self._told_losses(x, boundary, told)
-        if self._matters(self.inventory):
+        if counts:
             found["inventory"], _ = self.inventory(x, boundary, state.sub("inventory"))
         return found
 

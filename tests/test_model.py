@@ -195,7 +195,10 @@ def test_to_look_alone_gives_the_losses_of_looking(model: SsmSense) -> None:
             torch.testing.assert_close(found, whole[name], atol=1e-5, rtol=1e-5)
     assert model.inventory is not None
     model.inventory.requires_grad_(False)
-    assert model.train().look_losses(latents, seconds, told).keys() == {"sightings"}, "nothing frozen is run"
+    model.source.register_forward_pre_hook(lambda *_: pytest.fail("nobody asks where events begin"))
+    for events in (None, told.events_BT):
+        alone = model.train().look_losses(latents, seconds, told._replace(events_BT=events))
+        assert alone.keys() == {"sightings"}, "nothing frozen is run"
     assert model.eval().look_losses(latents, seconds, told).keys() == {"inventory", "places", "sightings"}
 
 

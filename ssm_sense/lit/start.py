@@ -44,9 +44,10 @@ def start_from(model: AnsweringModel, folder: Path, new: Sequence[str] = ()) -> 
             wanted.pop(name, None)
         for name in [name for name in weights if name == part or name.startswith(f"{part}.")]:
             del weights[name]
-    for name, dim in model.places_in.items():
+    for name, dims in model.places_in.items():
         if name in weights and name in wanted:
-            weights[name] = _divide(weights[name], dim, wanted[name].shape[dim])
+            for dim in dims:
+                weights[name] = _divide(weights[name], dim, wanted[name].shape[dim])
     wrong = [f"{name} is missing" for name in wanted.keys() - weights.keys()]
     wrong += [f"{name} is not of this model" for name in weights.keys() - wanted.keys()]
     wrong += [

@@ -43,10 +43,10 @@ class AnsweringModel(nn.Module, ABC):
         readout_width: features that `losses` hands to a linear reader at each moment; 0 if it hands over none.
         concepts: kinds of things that `losses` hands an inventory of over; none where none is kept.
         sought: things of which `losses` is told beside which concept they stand; none where no sightings are kept.
-        places_in: weights that hold something of each of the S places of a frame, and the dimension in which they do.
+        places_in: weights that hold something of each of the S places of a frame, and the dimensions in which they do.
     """
 
-    places_in: ClassVar[Mapping[str, int]] = {}
+    places_in: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     concepts: tuple[str, ...] = ()
     sought: tuple[str, ...] = ()
 

@@ -30,7 +30,7 @@ class SlidingWindow(AnsweringModel):
         window: frames that attention reaches, the newest included.
     """
 
-    places_in: ClassVar[Mapping[str, int]] = {"connector.slot": 0}
+    places_in: ClassVar[Mapping[str, tuple[int, ...]]] = {"connector.slot": (0,)}
 
     def __init__(
         self,

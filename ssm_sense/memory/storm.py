@@ -56,7 +56,7 @@ class Storm(AnsweringModel):
         frames: of a longer clip so many are taken, evenly spread; 128 in the paper. None takes all.
     """
 
-    places_in: ClassVar[Mapping[str, int]] = {"connector.slot": 0}
+    places_in: ClassVar[Mapping[str, tuple[int, ...]]] = {"connector.slot": (0,)}
 
     def __init__(
         self,

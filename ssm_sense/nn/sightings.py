@@ -14,6 +14,8 @@ _SEEN = 3.0
 """Weight of a frame that shows a thing beside one that does not, of which there are a hundred times as many."""
 _BESIDE = 0.05
 """Weight of which mark a thing is next to beside whether it is in view: a false sighting hides a true one for ever."""
+_SUMMED = 16.0
+"""What all locations show is added up on a grid of 4 × 4, and weighs as much on finer ones."""
 _EPSILON = 1e-6
 _LEAST = 0.05
 """How sure a sighting must be to be one at all."""
@@ -22,10 +24,13 @@ _LEAST = 0.05
 class Sightings(nn.Module):
     """X things that are looked for, such as toys, and which of Y marks, such as pieces of furniture, each is beside.
 
-    A frame's latents are read location by location, each beside the mean of all: how likely a thing is there, and which
-    mark is next to it. Of each of the X·Y pairs the state holds how sure its M surest frames were, and when they were:
-    an order of appearances can be read from it whatever is asked later, and it takes 12 M·X·Y bytes whatever is seen.
-    Of equals the later stay. One moment is not enough: in hours something false is often surer than what is true.
+    A frame's latents are read location by location: how likely a thing is there, and which mark is next to it. Each is
+    read with the mean of all, and with as much of every other as is learned for the two of them, for what is next to a
+    thing is mostly at another location, and it matters at which.
+
+    Of each of the X·Y pairs the state holds how sure its M surest frames were, and when they were: an order of
+    appearances can be read from it whatever is asked later, and it takes 12 M·X·Y bytes whatever is seen. Of equals the
+    later stay. One moment is not enough: in hours something false is often surer than what is true.
 
     Args:
         vision_width: V of the latents.
@@ -33,13 +38,23 @@ class Sightings(nn.Module):
         sought: X.
         marks: Y.
         width: features of a location.
+        groups: the features of a location, in so many parts, come from the others by weights of their own.
         moments: M that are held of a pair.
     """
 
     def __init__(
-        self, vision_width: int, locations: int, sought: int, marks: int, width: int = 256, moments: int = 4
+        self,
+        vision_width: int,
+        locations: int,
+        sought: int,
+        marks: int,
+        width: int = 256,
+        groups: int = 16,
+        moments: int = 4,
     ) -> None:
         super().__init__()
+        if width % groups:
+            raise ValueError(f"groups: expected a divisor of width {width}, got {groups}")
         for name, number in (("sought", sought), ("marks", marks), ("moments", moments)):
             if number < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {number}")
@@ -50,6 +65,8 @@ class Sightings(nn.Module):
         self.look = nn.Linear(vision_width, width)
         self.think = nn.Linear(width, width)
         self.around = nn.Linear(width, width, bias=False)
+        self.elsewhere = nn.Linear(width, width)
+        self.across = nn.Parameter(torch.randn(groups, locations, locations) * 0.02)
         self.there = nn.Linear(width, sought)
         self.beside = nn.Linear(width, marks)
         nn.init.constant_(self.there.bias, _RARE)
@@ -74,7 +91,9 @@ class Sightings(nn.Module):
     def _look(self, x_BTSV: Tensor) -> tuple[Tensor, Tensor]:
         """Of each frame the logits of each thing being in view (B, T, X), and which mark it is beside (B, T, X, Y)."""
         h = F.gelu(self.look(x_BTSV + self.place))
-        h = F.gelu(self.think(h) + self.around(h.mean(2, keepdim=True)))
+        seen = self.elsewhere(h).unflatten(-1, (len(self.across), -1))
+        across = torch.einsum("gsz,btzgd->btsgd", self.across * (_SUMMED / len(self.place)), seen).flatten(3)
+        h = F.gelu(self.think(h) + self.around(h.mean(2, keepdim=True)) + across)
         there = self.there(h)
         at, marks = torch.softmax(there, dim=2), torch.softmax(self.beside(h), dim=-1)
         return there.logsumexp(2), torch.einsum("btsx,btsy->btxy", at, marks)

@@ -1,5 +1,6 @@
 """A stage trains the parts that it names, and begins where the stage before it ended."""
 
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +120,12 @@ def test_a_finer_grid_begins_with_what_the_coarser_one_saw(fit: Fit, folder: Pat
     wide, _ = encoder(fine, encoder.initial_state(1))
     torch.testing.assert_close(wide[:, :, [0, 2, 8, 10]], narrow)
     torch.testing.assert_close(grown.event_probes[:, [0, 3, 12, 15]], begun.event_probes)
+    assert grown.sightings is not None
+    assert begun.sightings is not None
+    there, beside = begun.sightings._look(coarse)
+    finer_there, finer_beside = grown.sightings._look(fine)
+    torch.testing.assert_close(finer_beside, beside)
+    torch.testing.assert_close(finer_there, there + math.log(4))
 
 
 def test_a_new_part_begins_as_it_was_built(fit: Fit, tmp_path: Path) -> None:

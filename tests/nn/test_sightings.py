@@ -90,6 +90,31 @@ def test_it_learns_what_stands_beside_what() -> None:
     assert (beside[true > 0].argmax(-1) == true[true > 0] - 1).float().mean() > 0.9
 
 
+def test_it_learns_on_which_side_what_it_stands_beside_is() -> None:
+    """Every frame shows all marks, each at another location: beside is the one to the right of the thing."""
+    torch.manual_seed(0)
+    model = Sightings(8, 4, sought=THINGS, marks=MARKS, width=32)
+    things, marks = torch.randn(THINGS, 8), torch.randn(MARKS, 8)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    rows, columns = torch.arange(16)[:, None], torch.arange(24)
+    for _ in range(200):
+        x = torch.randn(16, 24, 4, 8) * 0.1
+        place, thing = torch.randint(4, (16, 24)), torch.randint(THINGS, (16, 24))
+        order = torch.rand(16, 24, MARKS).argsort(-1)
+        x[rows, columns, place] += things[thing]
+        for step in range(MARKS):
+            x[rows, columns, (place + 1 + step) % 4] += marks[order[..., step]]
+        true = torch.zeros(16, 24, THINGS, dtype=torch.int64)
+        true[rows, columns, thing] = 1 + order[..., 0]
+        loss = model.loss(x, true)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    _, beside = model._look(x)
+    right = (beside[true > 0].argmax(-1) == true[true > 0] - 1).float().mean()
+    assert right > 0.9, f"{right:.2f}; whoever sees which marks there are, and not where, has {1 / MARKS:.2f}"
+
+
 def test_what_nobody_knows_teaches_nothing() -> None:
     model, x = sightings(), torch.randn(1, 3, 4, 8)
     assert model.loss(x, torch.full((1, 3, THINGS), -1)) == 0
@@ -106,6 +131,8 @@ def test_there_must_be_both() -> None:
         Sightings(8, 4, 1, 0)
     with pytest.raises(ValueError, match="moments: expected 1 or more, got 0"):
         Sightings(8, 4, 1, 1, moments=0)
+    with pytest.raises(ValueError, match="groups: expected a divisor of width 16, got 3"):
+        Sightings(8, 4, 1, 1, width=16, groups=3)
 
 
 def test_a_moment_has_one_mark_and_the_surest_come_in_order_of_time() -> None:
