@@ -128,6 +128,7 @@ def _place(arguments: argparse.Namespace, plan: "Plan") -> "Place":
         keep=plan.keep,
         limit_s=plan.limit_s,
         threads=max(1, int(arguments.cpus)),
+        resume=plan.resume,
     )
 
 

@@ -1,6 +1,7 @@
 """One cell: its commands one after the other, each in a process of its own, and what came of it as a line."""
 
 import contextlib
+import json
 import os
 import shlex
 import shutil
@@ -17,13 +18,15 @@ from typing import Any
 from ssm_sense.errors import UserError
 from ssm_sense.sweep.collect import collect
 from ssm_sense.sweep.plan import CELL, HERE, WORK, Cell
-from ssm_sense.sweep.provenance import provenance
+from ssm_sense.sweep.provenance import CHANGES, provenance
 from ssm_sense.sweep.words import Template, fill
 
 LAST_LINES = 12
 """Lines of a failing command's output that stand in the row."""
 _LONGEST_LINE = 500
 _POLL_S = 0.1
+_BEGUN = "begun.json"
+"""What a cell's folder was begun by: the part of its line that must be the same for it to go on there."""
 _PATIENCE_S = 5.0
 
 
@@ -36,7 +39,7 @@ class Place:
     """Where cells run: folders as they stand in commands, and the folder that relative ones begin at.
 
     here: of sweep.yaml. work: scratch, with a folder for each cell in it. start: the current folder of all commands.
-    results, keep, limit_s: see `Plan`. threads: of one cell. program: the module that commands are given to.
+    results, keep, limit_s, resume: see `Plan`. threads: of one cell. program: the module that commands are given to.
     """
 
     here: Path
@@ -47,6 +50,7 @@ class Place:
     limit_s: float
     threads: int
     program: str = "ssm_sense.cli"
+    resume: bool = False
 
     def words(self, cell: str | None = None) -> dict[str, list[str]]:
         """What HERE, WORK and, for a cell, CELL stand for."""
@@ -59,14 +63,14 @@ class Place:
 
 
 def run_cell(cell: Cell, place: Place, stop: threading.Event | None = None) -> dict[str, Any]:
-    """Run a cell from nothing and return its line for rows.jsonl; whatever goes wrong in it stands there as `error`.
+    """Run a cell and return its line for rows.jsonl; whatever goes wrong in it stands there as `error`.
+
+    It begins with nothing, or, where `place.resume` says so, with what it had when the same commands and the same code
+    were interrupted or failed; nobody measured then how long it took.
 
     stop: ends the cell from another thread, by which InterruptedCell is raised.
     """
     folder = place.start / place.folder(cell.name)
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
     commands = [fill(template, place.words(cell.name), "run") for template in cell.commands]
     line: dict[str, Any] = {
         "cell": cell.name,
@@ -78,16 +82,34 @@ def run_cell(cell: Cell, place: Place, stop: threading.Event | None = None) -> d
         "commands": [shlex.join(["ssm-sense", *words]) for words in commands],
         **provenance(place.start / place.here),
     }
+    goes_on = _enter(folder, line, place.resume)
     begin = time.monotonic()
     try:
         run_commands(commands, folder / "log.txt", place, begin + place.limit_s, stop)
         files = [place.start / fill((name,), place.words(cell.name), "result")[0] for name in place.results]
         line["result"] = collect(files, place.keep)
         _check_names(line)
+        (folder / _BEGUN).unlink(missing_ok=True)  # Measured again, it begins with nothing.
     except UserError as error:
         line["result"], line["error"] = None, _without_paths(str(error), place.start)
-    line["seconds"] = round(time.monotonic() - begin, 2)
+    if not goes_on:
+        line["seconds"] = round(time.monotonic() - begin, 2)
     return line
+
+
+def _enter(folder: Path, line: Mapping[str, Any], resume: bool) -> bool:
+    """Make a cell's folder, or leave there what the same commands and code had made. Whether there was anything."""
+    made_by = {key: line[key] for key in ("commands", "commit", "backend", "device", "versions")}
+    resume = resume and not line["commit"].endswith(CHANGES)  # Of which nobody knows that they are the same.
+    with contextlib.suppress(OSError, ValueError):
+        if resume and json.loads((folder / _BEGUN).read_text(encoding="utf-8")) == made_by:
+            return True
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    if resume:
+        (folder / _BEGUN).write_text(json.dumps(made_by), encoding="utf-8")
+    return False
 
 
 def run_commands(

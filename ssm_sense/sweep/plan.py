@@ -23,8 +23,8 @@ HERE, WORK, CELL, SEED = "here", "work", "cell", "seed"
 """Placeholders of every sweep: the folder of sweep.yaml, the sweep's and the cell's scratch folder, and the seed."""
 FIXED = (HERE, WORK, CELL, SEED)
 KEYS = {
-    "name", "rung", "prepare", "run", "grid", "except", "seeds", "limit", "result", "keep", "by", "means", "compare",
-    "figure",
+    "name", "rung", "prepare", "run", "grid", "except", "seeds", "limit", "resume", "result", "keep", "by", "means",
+    "compare", "figure",
 }  # fmt: skip
 RESULTS = ("{cell}/result.json",)
 
@@ -49,8 +49,9 @@ class Plan:
     """What a sweep.yaml says.
 
     rung: how much of the system its cells have. folder: where it stands and where rows.jsonl goes. prepare: commands
-    run once before all cells. limit_s: seconds that one cell may take. results: files that hold a cell's result. keep:
-    columns of it that are kept, all if empty. by: columns of a result of several lines that tell them apart. means: of
+    run once before all cells. limit_s: seconds that one cell may take. resume: whether one that was interrupted or
+    failed finds again what it had. results: files that hold a cell's result. keep: columns of it that are kept, all if
+    empty. by: columns of a result of several lines that tell them apart. means: of
     columns of the result, by name. compare: values that all others of their column are compared with.
     """
 
@@ -61,6 +62,7 @@ class Plan:
     cells: tuple[Cell, ...]
     columns: tuple[str, ...]
     limit_s: float
+    resume: bool
     results: tuple[str, ...]
     keep: tuple[str, ...]
     by: tuple[str, ...]
@@ -125,6 +127,7 @@ def read_plan(path: Path, commands: Collection[str]) -> Plan:
         cells=tuple(_cells(path, run, grid, seeds, left_out)),
         columns=tuple(grid),
         limit_s=_limit_s(path, found.get("limit")),
+        resume=_resume(path, found.get("resume", False)),
         results=results,
         keep=keep,
         by=by,
@@ -243,6 +246,12 @@ def _limit_s(path: Path, limit: object) -> float:
     if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 < minutes < math.inf:
         raise UserError(f"{path}: limit: expected {{minutes: NUMBER}}, got {limit!r}")
     return 60.0 * minutes
+
+
+def _resume(path: Path, resume: object) -> bool:
+    if not isinstance(resume, bool):
+        raise UserError(f"{path}: resume: expected true or false, got {resume!r}")
+    return resume
 
 
 def _texts(path: Path, found: dict[str, Any], key: str) -> tuple[str, ...]:

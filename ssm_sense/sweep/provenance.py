@@ -10,6 +10,8 @@ PACKAGES = ("ssm-sense", "torch", "transformers", "numpy")
 WRITTEN = {"rows.jsonl", "table.csv"}
 WRITTEN_SUFFIXES = {".png", ".svg"}
 EXPERIMENTS = "experiments"
+CHANGES = "+changes"
+"""What stands behind a commit whose tracked files were changed."""
 
 
 def provenance(folder: Path) -> dict[str, object]:
@@ -55,7 +57,7 @@ def commit_of(file: Path, folder: Path) -> str:
         return "unknown"
     beside = folder.resolve().parent
     changes = [path for path in changed if not _is_written(root / path, beside, root / EXPERIMENTS)]
-    return commit + ("+changes" if changes else "")
+    return commit + (CHANGES if changes else "")
 
 
 def _is_written(path: Path, beside: Path, experiments: Path) -> bool:

@@ -22,6 +22,9 @@ if mode == "sleep":
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     (folder / "pids").write_text(f"{os.getpid()} {child.pid}")
     time.sleep(60)
+if mode == "goes-on" and not (folder / "half").exists():
+    (folder / "half").touch()
+    time.sleep(60)
 while mode == "wait" and not os.path.exists("go"):
     time.sleep(0.02)
 if mode != "silent":
@@ -62,6 +65,6 @@ def place(folder: Path) -> Callable[..., Place]:
 
     def make(plan: Plan, **fields: Any) -> Place:
         settings = {"results": plan.results, "keep": plan.keep, "limit_s": plan.limit_s, "threads": 1, **fields}
-        return Place(plan.folder, Path("work"), folder, program="program", **settings)
+        return Place(plan.folder, Path("work"), folder, program="program", resume=plan.resume, **settings)
 
     return make

@@ -3,12 +3,14 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from ssm_sense.sweep.cell import InterruptedCell, run_cell
+from ssm_sense.sweep.provenance import provenance
 
 
 def alive(pid: int) -> bool:
@@ -84,6 +86,53 @@ def test_a_cell_that_is_ended_takes_its_processes_along(plan, place, folder, how
             run_cell(made.cells[0], place(made), stop)
     for pid in map(int, pids.read_text().split()):
         wait_for(lambda pid=pid: not alive(pid))
+
+
+def interrupted(cell, place, half: Path) -> None:
+    stop = threading.Event()
+    threading.Thread(target=lambda: (wait_for(half.exists), stop.set())).start()
+    with pytest.raises(InterruptedCell):
+        run_cell(cell, place, stop)
+
+
+@pytest.fixture
+def code_is(monkeypatch) -> Callable[[str], None]:
+    """Says which commit runs."""
+    was = provenance(Path())
+
+    def say(commit: str) -> None:
+        monkeypatch.setattr("ssm_sense.sweep.cell.provenance", lambda _: {**was, "commit": commit})
+
+    return say
+
+
+def test_a_cell_that_was_interrupted_goes_on_where_it_was_if_it_may(plan, place, folder, code_is) -> None:
+    code_is("one")
+    made = modes(plan, "goes-on", resume=True)
+    half = folder / "work/cells" / made.cells[0].name / "half"
+    interrupted(made.cells[0], place(made), half)
+    line = run_cell(made.cells[0], place(made))
+    assert (line["result"], line["error"]) == ({"score": 5.0, "threads": "1"}, None)
+    assert line["seconds"] is None, "nobody measured both parts"
+    assert half.exists()
+    interrupted(made.cells[0], place(made), half)
+    assert not (half.parent / "result.json").exists(), "it had ended, and so begins with nothing"
+
+
+@pytest.mark.parametrize(
+    ("resume", "first", "then"), [(False, "one", "one"), (True, "one", "two"), (True, "one+changes", "one+changes")]
+)
+def test_what_may_not_go_on_or_maybe_other_code_began_begins_anew(
+    plan, place, folder, code_is, resume: bool, first: str, then: str
+) -> None:
+    made = modes(plan, "goes-on", resume=resume)
+    half = folder / "work/cells" / made.cells[0].name / "half"
+    code_is(first)
+    interrupted(made.cells[0], place(made), half)
+    (half.parent / "old").touch()
+    code_is(then)
+    interrupted(made.cells[0], place(made), half)
+    assert not (half.parent / "old").exists()
 
 
 def test_the_current_folder_may_be_another(plan, place, tmp_path_factory, monkeypatch) -> None:

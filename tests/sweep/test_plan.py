@@ -26,6 +26,8 @@ def test_what_a_file_need_not_say(plan, folder) -> None:
     assert (made.name, made.folder, made.columns) == (folder.name, folder, ("value", "mode"))
     assert (made.limit_s, made.results, made.keep, made.by) == (math.inf, ("{cell}/result.json",), (), ())
     assert plan(limit={"minutes": 0.5}).limit_s == 30
+    assert not made.resume
+    assert plan(resume=True).resume
 
 
 def test_a_cells_name_changes_with_what_it_does_and_with_nothing_else(plan) -> None:
@@ -111,6 +113,7 @@ GRID = {"value": [1], "mode": {"plain": "ok"}}
         ({"except": [{"value": 9}]}, "except: value: expected one of 1, 2, got '9'"),
         ({"except": {"value": 1}}, "except: expected a list, got dict"),
         ({"except": ["value"]}, "except: expected columns with values"),
+        ({"resume": "no"}, "resume: expected true or false, got 'no'"),
         ({"limit": 20}, "limit: expected {minutes: NUMBER}, got 20"),
         ({"limit": {"minutes": 0}}, "limit: expected {minutes: NUMBER}"),
         ({"name": "a/b"}, "name: expected letters"),
