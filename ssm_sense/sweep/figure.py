@@ -42,7 +42,9 @@ def draw(plan: FigurePlan, groups: Sequence[Group], metric: str, width_in: float
     columns = min(len(panels), _COLUMNS if width_in > 5 else 1)
     n_rows = -(-len(panels) // columns)
     tall_in = 2.5 if numeric else 0.75 + max(1.8, len(names) + 1) * _ROW_IN * len(order) * 0.8
-    figure = Figure(figsize=(width_in, tall_in * n_rows + (0.3 if len(names) > 1 else 0)), layout="constrained")
+    beside = max(1, int(width_in / (0.5 + 0.08 * max(len(str(name)) for name in names))))
+    legend_in = 0.1 + 0.2 * -(-len(names) // beside) if len(names) > 1 else 0
+    figure = Figure(figsize=(width_in, tall_in * n_rows + legend_in), layout="constrained")
     axes = figure.subplots(n_rows, columns, sharex=True, sharey=True, squeeze=False)
     for axis, (title, lines) in zip(axes.flat, panels.items(), strict=False):
         for place, name in enumerate(names):
@@ -61,12 +63,11 @@ def draw(plan: FigurePlan, groups: Sequence[Group], metric: str, width_in: float
     _label(figure, plan, metric, numeric)
     if len(names) > 1:
         handles, labels = next(iter(axes.flat)).get_legend_handles_labels()
-        widest = 0.5 + 0.08 * max(len(label) for label in labels)
         figure.legend(
             handles,
             labels,
             loc="outside upper left",
-            ncols=max(1, int(width_in / widest)),
+            ncols=beside,
             frameon=False,
             handlelength=1.6,
         )

@@ -89,5 +89,15 @@ def test_everything_fits_without_complaint(width_in: float, recwarn) -> None:
     assert [str(warning.message) for warning in recwarn] == []
 
 
+def test_a_long_legend_takes_no_height_from_what_is_drawn() -> None:
+    plan = FigurePlan("x", "name", None, ("val/score",))
+    tall = []
+    for n in (2, 11):
+        figure = draw(plan, groups([1, 2], names=[f"policy {i}" for i in range(n)]), "val/score", 7.4)
+        figure.draw_without_rendering()
+        tall.append(figure.axes[0].get_position().height * figure.get_figheight())
+    assert tall[1] > 0.95 * tall[0]
+
+
 def test_without_x_nothing_is_drawn() -> None:
     assert drawings(FigurePlan(y=("val/score",)), groups([1])) == {}
