@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "errors": set(),
     "strict_json": set(),
     "processes": set(),
+    "lock": {"errors"},
     "state": {"errors"},
     "ops": {"errors"},
     "nn": BASE | {"ops", "nn"},

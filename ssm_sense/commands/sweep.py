@@ -32,8 +32,8 @@ def main(argv: list[str]) -> int:
     """Run what is left of a sweep and write its report; return 1 if cells failed."""
     arguments = _parse(argv)
     from ssm_sense.cli import COMMANDS, TRAINING
+    from ssm_sense.lock import alone_in
     from ssm_sense.sweep.drive import chosen_cells
-    from ssm_sense.sweep.lock import alone_in
     from ssm_sense.sweep.plan import read_plan
     from ssm_sense.sweep.rows import SweepRows
 

@@ -118,7 +118,7 @@ def test_rows_of_other_commands_are_mentioned_and_not_counted(sweep: Path, capsy
 HOLD = """
 import sys
 from pathlib import Path
-from ssm_sense.sweep import drive, lock
+from ssm_sense.sweep import drive
 from ssm_sense.cli import main
 
 def held(*_):
@@ -138,7 +138,7 @@ def test_a_second_sweep_of_the_same_rows_is_refused_whatever_its_scratch_folder(
         assert first.stdout.readline() == "in\n"
         assert main(["sweep", str(sweep), "--work", "elsewhere"]) == 2
         first.communicate("", timeout=60)
-    told = f"{sweep.parent}: expected a folder in which nothing runs, but another sweep works there; wait for it\n"
+    told = f"{sweep.parent}: expected a folder in which nothing runs, but another process works there; wait for it\n"
     assert capsys.readouterr().err.endswith(told)
     assert [line["grid"] for line in lines(sweep)] == [{"minutes": "none"}]
 
@@ -152,7 +152,7 @@ def test_rows_that_another_sweep_wrote_until_the_lock_are_kept(sweep: Path, monk
         (sweep.parent / "rows.jsonl").write_text("".join(json.dumps({**line, "error": None}) + "\n" for line in made))
         yield
 
-    monkeypatch.setattr("ssm_sense.sweep.lock.alone_in", alone_in)
+    monkeypatch.setattr("ssm_sense.lock.alone_in", alone_in)
     assert main(["sweep", str(sweep)]) == 0
     assert [line["result"] for line in lines(sweep)] == [{"duration_s": 1}] * 2
 

@@ -1,4 +1,4 @@
-"""A folder takes one sweep at a time, and the next when that has ended, however it ended."""
+"""A folder takes one process at a time, and the next when that has ended, however it ended."""
 
 import subprocess
 import sys
@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from ssm_sense.errors import UserError
-from ssm_sense.sweep.lock import alone_in
+from ssm_sense.lock import alone_in
 
 HOLD = """
 import sys
 from pathlib import Path
-from ssm_sense.sweep.lock import alone_in
+from ssm_sense.lock import alone_in
 with alone_in(Path(sys.argv[1])):
     print("in", flush=True)
     sys.stdin.read()
@@ -22,7 +22,7 @@ with alone_in(Path(sys.argv[1])):
 def test_a_second_is_told_and_goes_in_when_the_first_is_out(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     with alone_in(folder):
-        with pytest.raises(UserError, match=r"another sweep works there; wait for it$"), alone_in(folder):
+        with pytest.raises(UserError, match=r"another process works there; wait for it$"), alone_in(folder):
             pass
         with alone_in(tmp_path):
             pass
@@ -48,7 +48,7 @@ def test_another_process_is_kept_out_until_this_one_is_killed(tmp_path: Path) ->
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "in\n"
-        with pytest.raises(UserError, match="another sweep"), alone_in(tmp_path):
+        with pytest.raises(UserError, match="another process"), alone_in(tmp_path):
             pass
     finally:
         holder.kill()

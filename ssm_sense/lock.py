@@ -1,4 +1,4 @@
-"""One sweep at a time where rows are kept and where cells run: a second would run the same cells, and lose rows."""
+"""One at a time where rows are kept: a second sweep or evaluation would run the same again, and lose rows."""
 
 import fcntl
 from collections.abc import Iterator
@@ -21,6 +21,6 @@ def alone_in(*folders: Path) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                told = f"{folder}: expected a folder in which nothing runs, but another sweep works there"
+                told = f"{folder}: expected a folder in which nothing runs, but another process works there"
                 raise UserError(f"{told}; wait for it") from error
         yield
