@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "streams": MODELS | {"stream", "data"},
     "folder": MODELS | {"stream"},
     "boundaries": BASE | {"nn", "metrics"},
-    "evaluate": MODELS | {"stream", "data", "metrics", "strict_json", "processes"},
+    "evaluate": MODELS | {"stream", "data", "metrics", "strict_json", "processes", "lock"},
     "report": BASE | {"metrics", "report"},
     # Cells run in processes of their own, so nothing that they run is imported.
     "sweep": {"errors", "ops", "metrics", "report", "strict_json", "sweep"},

@@ -52,7 +52,6 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
     from ssm_sense.evaluate import Cap, RunInfo, Task, evaluate, evaluate_with_workers
     from ssm_sense.evaluate.cost import vision_flops
     from ssm_sense.evaluate.workers import threads_each
-    from ssm_sense.lock import alone_in
 
     if arguments.backend is not None:
         try:
@@ -78,40 +77,40 @@ def main(argv: list[str], open_session: "Callable[[str, str], Session] | None" =
         torch.set_num_threads(threads_each(arguments.workers))  # which the rows name
     flops = {"vision": vision_flops(session)}
     unfinished = 0
-    with alone_in(arguments.out):
-        for number, part in enumerate(parts):
-            run = RunInfo.here(
-                name=arguments.name or _run_name(arguments, label, part),
-                policy=label,
-                seed=arguments.seed,
-                config=arguments.model,
-                device=_device(session),
-                settings={
-                    **_settings(arguments, part, named, folder),
-                    **_policy_settings(arguments.policy, chosen, session.memory),
-                },
-                blind=arguments.blind,
-                scorer=arguments.scorer,
-                command=shlex.join(["ssm-sense", "evaluate", *argv]),
-                flops=flops,
-                weights=session.weights,
-                questions=_digest(part.table),
-            )
-            cap = Cap.from_now(arguments.max_minutes, arguments.max_bytes)
-            if arguments.workers > 1:
-                open_clips = partial(_clips, arguments, number)
-                opening = partial(opened, arguments.policy, arguments.model)
-                task = Task(opening, open_clips, run, arguments.batch_frames, torch.get_num_threads(), cap)
-                summary = evaluate_with_workers(task, len(part.clips), arguments.out, arguments.workers)
-            else:
-                shown = part.clips.map(_shown(arguments, session))
-                summary = evaluate(shown, session, arguments.out, run, arguments.batch_frames, cap=cap)
-            left = len(part.clips) - summary.watched - summary.skipped
-            capped = f", {summary.stopped} cut off by a cap" if summary.stopped else ""
-            capped += f", {left} left when time was up; run it again to go on" if left else ""
-            done = f"{summary.watched} watched, {summary.skipped} finished before, {summary.failed} failed"
-            print(f"{run.name}: {done}{capped}")
-            unfinished += summary.failed + summary.stopped + left
+    for number, part in enumerate(parts):
+        run = RunInfo.here(
+            name=arguments.name or _run_name(arguments, label, part),
+            policy=label,
+            seed=arguments.seed,
+            config=arguments.model,
+            device=_device(session),
+            settings={
+                **_settings(arguments, part, named, folder),
+                **_policy_settings(arguments.policy, chosen, session.memory),
+            },
+            blind=arguments.blind,
+            scorer=arguments.scorer,
+            command=shlex.join(["ssm-sense", "evaluate", *argv]),
+            flops=flops,
+            weights=session.weights,
+            questions=_digest(part.table),
+        )
+        cap = Cap.from_now(arguments.max_minutes, arguments.max_bytes)
+        if arguments.workers > 1:
+            open_clips = partial(_clips, arguments, number)
+            opening = partial(opened, arguments.policy, arguments.model)
+            task = Task(opening, open_clips, run, arguments.batch_frames, torch.get_num_threads(), cap)
+            summary = evaluate_with_workers(task, len(part.clips), arguments.out, arguments.workers)
+        else:
+            shown = part.clips.map(_shown(arguments, session))
+            summary = evaluate(shown, session, arguments.out, run, arguments.batch_frames, cap=cap)
+        left = len(part.clips) - summary.watched - summary.skipped
+        capped = f", {summary.stopped} cut off by a cap" if summary.stopped else ""
+        capped += f", {left} left when time was up; run it again to go on" if left else ""
+        print(
+            f"{run.name}: {summary.watched} watched, {summary.skipped} finished before, {summary.failed} failed{capped}"
+        )
+        unfinished += summary.failed + summary.stopped + left
     print(arguments.out / "rows.jsonl")
     return 1 if unfinished else 0
 

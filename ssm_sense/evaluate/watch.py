@@ -22,6 +22,7 @@ from ssm_sense.evaluate.cost import GREY, counted, first_pass, forget_peak, peak
 from ssm_sense.evaluate.folder import ClipLines, RunFolder
 from ssm_sense.evaluate.held import bytes_by_place
 from ssm_sense.evaluate.run import RunInfo
+from ssm_sense.lock import alone_in
 from ssm_sense.metrics.score import SCORERS, STOPPED, Scorer
 from ssm_sense.stream import FrameReport, Session
 
@@ -71,17 +72,18 @@ def evaluate(
     A clip that raises gets a row, with the error and no credit, for each question that it leaves unanswered. So does
     one that the cap cuts off, but those rows have no score and count nowhere; both are tried anew when the run goes on.
 
-    Raises UserError for a folder that holds another run of this name, ValueError for two clips of one name and an
-    unknown scorer.
+    Raises UserError for a folder that holds another run of this name, or in which a run is going on, ValueError for two
+    clips of one name and an unknown scorer.
     """
     if run.scorer not in SCORERS:
         raise ValueError(f"expected a scorer among {', '.join(SCORERS)}, got {run.scorer!r}")
     if batch_frames < 1:
         raise ValueError(f"expected 1 or more frames a batch, got {batch_frames}")
-    folder = RunFolder(out, run)
     seen: set[str] = set()
     watched = skipped = failed = stopped = 0
-    with progress_bar(run, len(dataset) if isinstance(dataset, Sized) else None, progress) as advance:
+    clips = len(dataset) if isinstance(dataset, Sized) else None
+    with alone_in(out), progress_bar(run, clips, progress) as advance:
+        folder = RunFolder(out, run)
         for clip in dataset:
             if cap.time_is_up:
                 break

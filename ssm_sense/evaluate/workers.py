@@ -27,6 +27,7 @@ from ssm_sense.evaluate.cap import Cap
 from ssm_sense.evaluate.folder import RunFolder
 from ssm_sense.evaluate.run import RunInfo
 from ssm_sense.evaluate.watch import Summary, evaluate, progress_bar
+from ssm_sense.lock import alone_in
 from ssm_sense.metrics.score import STOPPED
 from ssm_sense.processes import end_with_parent, start
 from ssm_sense.stream import Session
@@ -90,7 +91,13 @@ def evaluate_with_workers(
     Raises RuntimeError if a worker fails, or is killed before it has a clip or for the second time over the same one;
     UserError as `evaluate` does.
     """
-    context = context or multiprocessing.get_context("spawn")
+    with alone_in(out):
+        return _watch(task, clips, out, workers, progress, context or multiprocessing.get_context("spawn"))
+
+
+def _watch(
+    task: Task, clips: int, out: Path, workers: int, progress: bool, context: "SpawnContext | ForkContext"
+) -> Summary:
     scratch = out / ".workers" / quote(task.run.name, safe="")
     _move_over(scratch, RunFolder(out, task.run))
     folder = RunFolder(out, task.run)  # without the failed clips that were moved over

@@ -19,7 +19,6 @@ from ssm_sense.data.world.batch import jobs, render
 from ssm_sense.data.world.tables import write_table
 from ssm_sense.errors import UserError
 from ssm_sense.evaluate import evaluate_with_workers
-from ssm_sense.lock import alone_in
 from ssm_sense.memory.blind import Blind, BlindMemory
 from ssm_sense.memory.nosense import NoSenseAhead
 from ssm_sense.memory.per_event import PerEventMemory
@@ -122,13 +121,6 @@ def test_a_run_goes_on_only_with_the_weights_and_the_questions_it_began_with(dat
     pq.write_table(pq.read_table(table).slice(1), table)
     with pytest.raises(UserError, match=f"begun with questions '{rows[0]['questions']}'"):
         command.main(flags, weighing("old"))
-
-
-def test_of_two_runs_in_one_folder_the_second_is_refused_and_changes_nothing(data, tmp_path):
-    rows = run(data, tmp_path / "out")
-    with alone_in(tmp_path / "out"), pytest.raises(UserError, match="another process works there"):
-        run(data, tmp_path / "out", "--name", "other", "--minutes", "10")
-    assert run(data, tmp_path / "out") == rows
 
 
 def test_a_video_or_latents_that_are_damaged_fail_alone(data, tmp_path, capsys, monkeypatch):

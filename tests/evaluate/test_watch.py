@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from ssm_sense.data.clip import Clip, Question
+from ssm_sense.errors import UserError
 from ssm_sense.evaluate import RunInfo, Summary, blind, evaluate
+from ssm_sense.lock import alone_in
 
 
 def lines(path):
@@ -182,6 +184,14 @@ def test_a_clips_draws_do_not_depend_on_what_was_watched_before(clip, session, r
     watch(clips[::-1], session, run, tmp_path / "back")
     assert drawn[2] == [drawn[2][0]] * 2 != drawn[3]
     assert drawn[3] == [drawn[3][0]] * 2
+
+
+def test_of_two_runs_in_one_folder_the_second_is_refused_and_changes_nothing(clip, session, run, tmp_path):
+    watch([clip("a", [10] * 4, 3.0)], session, run, tmp_path)
+    rows = lines(tmp_path / "rows.jsonl")
+    with alone_in(tmp_path), pytest.raises(UserError, match="another process works there"):
+        watch([clip("a", [10] * 4, 3.0)], session, replace(run, name="other"), tmp_path)
+    assert lines(tmp_path / "rows.jsonl") == rows
 
 
 def test_it_fails_at_the_door(clip, session, run, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 
 from ssm_sense.errors import UserError
 from ssm_sense.evaluate import RunInfo, Summary, Task, evaluate, evaluate_with_workers
+from ssm_sense.lock import alone_in
 from ssm_sense.stream import Session
 
 FORK = multiprocessing.get_context("fork")  # what is opened is of this module, which a spawned process cannot import
@@ -145,6 +146,12 @@ def test_a_failed_clip_that_a_killed_run_left_is_tried_anew_and_stands_once(clip
     assert work(tmp_path, clips[4:], session, run) == Summary(1, 0, 1)
     assert len((tmp_path / "clips.jsonl").read_text().splitlines()) == 1
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 2
+
+
+def test_they_work_in_no_folder_in_which_a_run_is_going_on(clips, session, run, tmp_path):
+    with alone_in(tmp_path), pytest.raises(UserError, match="another process works there"):
+        work(tmp_path, clips, session, run)
+    assert not (tmp_path / "rows.jsonl").exists()
 
 
 def test_another_runs_leftovers_are_refused(clips, session, run, tmp_path):
