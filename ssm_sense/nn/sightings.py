@@ -53,11 +53,11 @@ class Sightings(nn.Module):
         moments: int = 4,
     ) -> None:
         super().__init__()
-        if width % groups:
-            raise ValueError(f"groups: expected a divisor of width {width}, got {groups}")
-        for name, number in (("sought", sought), ("marks", marks), ("moments", moments)):
+        for name, number in (("sought", sought), ("marks", marks), ("groups", groups), ("moments", moments)):
             if number < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {number}")
+        if width % groups:
+            raise ValueError(f"groups: expected a divisor of width {width}, got {groups}")
         self.sought, self.marks, self.moments = sought, marks, moments
         self.shares: Callable[[Tensor], Tensor] = torch.ones_like
         """By which to multiply means over so many items; several processes that train one model have their own."""

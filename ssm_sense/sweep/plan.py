@@ -51,8 +51,8 @@ class Plan:
     rung: how much of the system its cells have. folder: where it stands and where rows.jsonl goes. prepare: commands
     run once before all cells. limit_s: seconds that one cell may take. resume: whether one that was interrupted or
     failed finds again what it had. results: files that hold a cell's result. keep: columns of it that are kept, all if
-    empty. by: columns of a result of several lines that tell them apart. means: of
-    columns of the result, by name. compare: values that all others of their column are compared with.
+    empty. by: columns of a result of several lines that tell them apart. means: of columns of the result, by name.
+    compare: values that all others of their column are compared with.
     """
 
     name: str

@@ -1,5 +1,7 @@
 """Sightings hold the surest moments of every pair, whatever the cut, in a state that does not grow; they learn."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -65,39 +67,50 @@ def test_what_is_told_has_one_moment_and_the_rest_is_its_own() -> None:
     assert torch.equal(given, read)
 
 
-def test_it_learns_what_stands_beside_what() -> None:
-    """One frame in four shows a thing and a mark, in one place together; other marks stand elsewhere."""
+Scene = tuple[torch.Tensor, torch.Tensor]
+"""Latents and the truth of 16 streams of 24 frames."""
+
+
+def taught(scene: Callable[[torch.Tensor, torch.Tensor], Scene]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What 200 steps on scenes of things and marks teach: there and beside of the last scene, and its truth."""
     torch.manual_seed(0)
     model = Sightings(8, 4, sought=THINGS, marks=MARKS, width=32)
     things, marks = torch.randn(THINGS, 8), torch.randn(MARKS, 8)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(200):
-        x = torch.randn(16, 24, 4, 8) * 0.1
-        place, elsewhere = torch.randint(4, (16, 24)), torch.randint(1, 4, (16, 24))
-        thing, mark, other = (torch.randint(kinds, (16, 24)) for kinds in (THINGS, MARKS, MARKS))
-        seen = torch.rand(16, 24) < 0.25
-        rows, columns = torch.arange(16)[:, None], torch.arange(24)
-        x[rows, columns, place] += (things[thing] + marks[mark]) * seen.unsqueeze(-1)
-        x[rows, columns, (place + elsewhere) % 4] += marks[other]
-        true = torch.zeros(16, 24, THINGS, dtype=torch.int64)
-        true[rows, columns, thing] = torch.where(seen, 1 + mark, 0)
+        x, true = scene(things, marks)
         loss = model.loss(x, true)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    there, beside = model._look(x)
+    return *model._look(x), true
+
+
+def test_it_learns_what_stands_beside_what() -> None:
+    """One frame in four shows a thing and a mark, in one place together; other marks stand elsewhere."""
+    rows, columns = torch.arange(16)[:, None], torch.arange(24)
+
+    def scene(things: torch.Tensor, marks: torch.Tensor) -> Scene:
+        x = torch.randn(16, 24, 4, 8) * 0.1
+        place, elsewhere = torch.randint(4, (16, 24)), torch.randint(1, 4, (16, 24))
+        thing, mark, other = (torch.randint(kinds, (16, 24)) for kinds in (THINGS, MARKS, MARKS))
+        seen = torch.rand(16, 24) < 0.25
+        x[rows, columns, place] += (things[thing] + marks[mark]) * seen.unsqueeze(-1)
+        x[rows, columns, (place + elsewhere) % 4] += marks[other]
+        true = torch.zeros(16, 24, THINGS, dtype=torch.int64)
+        true[rows, columns, thing] = torch.where(seen, 1 + mark, 0)
+        return x, true
+
+    there, beside, true = taught(scene)
     assert ((there > 0) == (true > 0)).float().mean() > 0.98
     assert (beside[true > 0].argmax(-1) == true[true > 0] - 1).float().mean() > 0.9
 
 
 def test_it_learns_on_which_side_what_it_stands_beside_is() -> None:
     """Every frame shows all marks, each at another location: beside is the one to the right of the thing."""
-    torch.manual_seed(0)
-    model = Sightings(8, 4, sought=THINGS, marks=MARKS, width=32)
-    things, marks = torch.randn(THINGS, 8), torch.randn(MARKS, 8)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     rows, columns = torch.arange(16)[:, None], torch.arange(24)
-    for _ in range(200):
+
+    def scene(things: torch.Tensor, marks: torch.Tensor) -> Scene:
         x = torch.randn(16, 24, 4, 8) * 0.1
         place, thing = torch.randint(4, (16, 24)), torch.randint(THINGS, (16, 24))
         order = torch.rand(16, 24, MARKS).argsort(-1)
@@ -106,11 +119,9 @@ def test_it_learns_on_which_side_what_it_stands_beside_is() -> None:
             x[rows, columns, (place + 1 + step) % 4] += marks[order[..., step]]
         true = torch.zeros(16, 24, THINGS, dtype=torch.int64)
         true[rows, columns, thing] = 1 + order[..., 0]
-        loss = model.loss(x, true)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    _, beside = model._look(x)
+        return x, true
+
+    _, beside, true = taught(scene)
     right = (beside[true > 0].argmax(-1) == true[true > 0] - 1).float().mean()
     assert right > 0.9, f"{right:.2f}; whoever sees which marks there are, and not where, has {1 / MARKS:.2f}"
 
@@ -131,6 +142,8 @@ def test_there_must_be_both() -> None:
         Sightings(8, 4, 1, 0)
     with pytest.raises(ValueError, match="moments: expected 1 or more, got 0"):
         Sightings(8, 4, 1, 1, moments=0)
+    with pytest.raises(ValueError, match="groups: expected 1 or more, got 0"):
+        Sightings(8, 4, 1, 1, groups=0)
     with pytest.raises(ValueError, match="groups: expected a divisor of width 16, got 3"):
         Sightings(8, 4, 1, 1, width=16, groups=3)
 
