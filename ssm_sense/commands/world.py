@@ -92,7 +92,7 @@ def _add_controls(render: argparse.ArgumentParser) -> None:
         type=int,
         default=FEWEST_FACTS,
         metavar="N",
-        help="appearances of needles in a recall stream, 4 to 128",
+        help="appearances of needles in a recall stream or, above 4, a tour; 4 to 128",
     )
 
 

@@ -43,7 +43,8 @@ class Controls:
     count_of: categories that a count stream may be asked about, one of those that it shows; () for the countable ones.
         A memory can count no better than its eyes tell things apart. With a range it is one of these that is placed,
         by default a small thing, of which a room holds many; of others fewer than the range says may find a place.
-    facts: appearances of needles in a recall stream; of these, four of one needle are asked about.
+    facts: appearances of needles in a recall stream; of these, four of one needle are asked about. In a tour the most
+        that there are, or with 4 as many as its length makes.
 
     Raises UserError for values that do not exist, or do not go together.
     """

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -91,6 +92,9 @@ class _Search:
         self._house, self._shots, self._rng, self._avoid = house, shots, rng, avoid
         self._frames, self._looks = controls.needle_frames, controls.needle_looks
         self._renderer = Renderer(house, 112)
+        # The same few frames are tried over and over where needles crowd a stream.
+        self._seen = cache(lambda frame: self._renderer.visible(*self._shots[frame]))
+        self._around = cache(lambda here: (furnish(house, here), room_route(house, here).points))
 
     def within(self, name: str, low: int, high: int, used: set[str], number: int) -> Appearance | None:
         """An appearance in frames [low, high), beside a landmark whose category is not in `used`."""
@@ -102,9 +106,9 @@ class _Search:
             if int(frame) in self._avoid:
                 continue
             pose, here = self._shots[int(frame)]
-            visible = self._renderer.visible(pose, here)
-            pieces = furnish(self._house, here)
-            layout = Layout(self._house.rooms[here], room_route(self._house, here).points, self._rng)
+            visible = self._seen(int(frame))
+            pieces, route = self._around(here)
+            layout = Layout(self._house.rooms[here], route, self._rng)
             layout.occupy([p.spot for p in pieces if p.spot.z == 0.0 and p.category != "rug"])
             marks = [p for p in pieces if p.category in LANDMARKS and p.category not in used]
             marks = [p for p in marks if visible.get(p.id, 0) >= _LANDMARK_PIXELS and p.spot.z == 0.0]

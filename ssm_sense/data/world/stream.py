@@ -65,8 +65,8 @@ class Recipe:
             raise UserError(f"{self.minutes} minutes at {self.fps} frames/s hold no frame")
         if self.task == "vsc" and self.frames < QUERIES * self.fps:
             raise UserError(f"count asks {QUERIES} times, a second apart at least; got {self.minutes} minutes")
-        if self.controls.facts > FEWEST_FACTS and self.task != "vsr":
-            raise UserError(f"facts are for recall, the task vsr; got {self.task!r}")
+        if self.controls.facts > FEWEST_FACTS and self.task == "vsc":
+            raise UserError(f"facts are for recall and tours, the tasks vsr and tour; got {self.task!r}")
         if self.controls.count_range and self.task != "vsc":
             raise UserError(f"a count range is for counting, the task vsc; got {self.task!r}")
 
@@ -112,7 +112,9 @@ def compose(recipe: Recipe) -> Stream:
     wanted = {
         "vsr": controls.facts,
         "vsc": 0,
-        "tour": min(int(duration_s / _TOUR_SECONDS_PER_NEEDLE), _TOUR_MOST_NEEDLES),
+        "tour": min(int(duration_s / _TOUR_SECONDS_PER_NEEDLE), _TOUR_MOST_NEEDLES)
+        if controls.facts == FEWEST_FACTS
+        else controls.facts,
     }[recipe.task]
     avoid = {*script.blends, *(frame for frame, light in lights.items() if light.white)}
     needles = hide_needles(house, script.shots, wanted, rng, controls, avoid) if wanted else ()

@@ -271,6 +271,14 @@ def test_any_of_many_facts_may_be_asked(facts: int) -> None:
     assert len(asked) == 2
 
 
+def test_a_tour_may_be_crowded_with_needles() -> None:
+    few, many = composed("tour", 1.6), composed("tour", 1.6, facts=40)
+    assert len(few.needles) == 6
+    assert len({a.frame for a in many.needles}) == len(many.needles)
+    assert 20 <= len(many.needles) <= 40
+    assert len({a.piece.category for a in many.needles}) == 5
+
+
 @pytest.mark.parametrize(
     ("task", "controls", "message"),
     [
@@ -279,7 +287,7 @@ def test_any_of_many_facts_may_be_asked(facts: int) -> None:
         ("tour", {"revisit": 1, "revisit_order": "shuffle"}, "needs the transition cut or fade"),
         ("tour", {"needle_frames": 0}, "needle_frames must be 1 to"),
         ("vsr", {"facts": 129}, "facts must be 4 to 128"),
-        ("vsc", {"facts": 8}, "facts are for recall"),
+        ("vsc", {"facts": 8}, "facts are for recall and tours"),
         ("vsr", {"count_range": (1, 5)}, "for counting"),
         ("vsc", {"count_range": (5, 1)}, "the smaller first"),
         (
