@@ -228,8 +228,8 @@ class SsmSense(AnsweringModel):
         parts = [tokens_nMQ]
         if self.inventory_words is not None and inventory_n4K is not None:
             parts.append(self.inventory_words(inventory_n4K, prompts, self.language))
-        if self.sightings_words is not None and sightings_n2XYM is not None:
-            parts.append(self.sightings_words(sightings_n2XYM, prompts, self.language))
+        if self.sightings is not None and self.sightings_words is not None and sightings_n2XYM is not None:
+            parts.append(self.sightings_words(sightings_n2XYM, prompts, self.language, self.sightings.moved))
         return torch.cat(parts, dim=1)
 
     def alone(self, state: State) -> State:

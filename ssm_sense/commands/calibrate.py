@@ -1,4 +1,4 @@
-"""`ssm-sense calibrate`: pick τ, the gate's centre and usual rates on validation streams, for the model folder."""
+"""`ssm-sense calibrate`: pick τ, the gate's centre and usual rates on validation streams, or how sure sightings are."""
 
 import argparse
 import math
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SPLIT = "val"
 """The split that values may be picked on; truth files name theirs."""
+_SURENESS = "sightings.moved"
 
 _DESCRIPTION = """\
 Watch rendered validation streams in the closed loop with a bounded number of thresholds, take the one whose boundaries
@@ -29,6 +30,9 @@ have the best F1 at the stated tolerance, and with --writes also move the gate's
 and places is written. With them, the inventory learns how unlike a place a frame must be to end the stay there, by the
 same F1, and how often each kind of thing is met, which its counts in other houses are set against. All is stored in the
 model folder: one setting for streams of any length. calibration.json says what it was picked on.
+
+How sure sightings are depends on how rare things are, which on tours is not as on other streams: --only-sightings makes
+them as sure as things are in view on these videos, and leaves the rest as it is.
 """
 
 
@@ -41,7 +45,8 @@ def main(argv: list[str], open_model: "Callable[[Path], tuple[AnsweringModel, Si
     from rich.console import Console
 
     from ssm_sense.evaluate.calibrate import PASSES, calibrate
-    from ssm_sense.folder import load_model, store_calibration
+    from ssm_sense.evaluate.sureness import learn_sureness
+    from ssm_sense.folder import load_model, read_calibration
     from ssm_sense.model import SsmSense
 
     console = Console(stderr=True)
@@ -49,8 +54,15 @@ def main(argv: list[str], open_model: "Callable[[Path], tuple[AnsweringModel, Si
     model, vision = (open_model or load_model)(arguments.model)
     if not isinstance(model, SsmSense):
         raise UserError(f"{arguments.model}: expected a model with a surprise policy, got {type(model).__name__}")
+    if arguments.only_sightings and model.sightings is None:
+        raise UserError(f"{arguments.model}: --only-sightings expects a model that seeks something")
     streams = _streams(videos, vision, arguments.features, console)
     frames = sum(len(stream.seconds) for stream in streams)
+    basis = _basis(arguments, argv, videos, frames)
+    if arguments.only_sightings:
+        moved = learn_sureness(model, streams)
+        record = (read_calibration(arguments.model) or {}) | {"sightings": {"moved": moved, **basis}}
+        return _store(arguments, {_SURENESS: model.state_dict()[_SURENESS]}, record, _told(moved))
     with _bar(console, "closed loop", frames * PASSES) as advance:
 
         def tell(watched: int, passed: int) -> None:
@@ -61,13 +73,22 @@ def main(argv: list[str], open_model: "Callable[[Path], tuple[AnsweringModel, Si
         except ValueError as error:
             raise UserError(str(error)) from error
     values, learned = _values(model, found, streams, arguments.tolerance)
-    record = _record(arguments, argv, videos, frames, found) | learned
+    console.print(_table(found))
+    told = f"threshold {found.chosen.threshold:.4f}, centre {found.chosen.centre:.4f}"
+    return _store(arguments, values, _record(arguments, videos, found) | basis | learned, told)
+
+
+def _store(arguments: argparse.Namespace, values: "dict[str, Tensor]", record: dict[str, Any], told: str) -> int:
+    from ssm_sense.folder import store_calibration
+
     if not arguments.dry_run:
         store_calibration(arguments.model, values, record)
-    console.print(_table(found))
-    where = "nothing was written" if arguments.dry_run else arguments.model / "calibration.json"
-    print(f"threshold {found.chosen.threshold:.4f}, centre {found.chosen.centre:.4f}: {where}")
+    print(f"{told}: {'nothing was written' if arguments.dry_run else arguments.model / 'calibration.json'}")
     return 0
+
+
+def _told(moved: dict[str, float]) -> str:
+    return ", ".join(f"{name} {by:+.2f}" for name, by in moved.items()) or "none of what is sought is there"
 
 
 def _values(
@@ -110,9 +131,11 @@ def _streams(
     """The latents of every video, from the cache or, without one, from the model's own tower."""
     import tempfile
 
+    import torch
+
     from ssm_sense.data.features import Features, extract
-    from ssm_sense.data.world.dense import inventory_truth
-    from ssm_sense.data.world.names import CATEGORIES
+    from ssm_sense.data.world.dense import beside_truth, inventory_truth
+    from ssm_sense.data.world.names import CATEGORIES, NEEDLES
     from ssm_sense.evaluate.calibrate import Watched
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -128,33 +151,36 @@ def _streams(
             if len(latents) != len(truth.frames):
                 raise UserError(f"{video}: expected {len(truth.frames)} cached frames, got {len(latents)}")
             counts = dict(zip(CATEGORIES, inventory_truth(truth)[-1, 0].tolist(), strict=True))
-            streams.append(Watched(latents, seconds, [event.t_s for event in truth.events], counts))
+            shown = dict(zip(NEEDLES, torch.from_numpy(beside_truth(truth)).unbind(1), strict=True))
+            streams.append(Watched(latents, seconds, [event.t_s for event in truth.events], counts, shown))
     return streams
 
 
-def _record(
-    arguments: argparse.Namespace,
-    argv: list[str],
-    videos: "list[tuple[Path, Truth]]",
-    frames: int,
-    found: "Calibration",
-) -> dict[str, Any]:
-    """What was picked, on what, and how good it was there."""
-    from ssm_sense import ops
-    from ssm_sense.evaluate.run import commit_of
-
+def _record(arguments: argparse.Namespace, videos: "list[tuple[Path, Truth]]", found: "Calibration") -> dict[str, Any]:
+    """What was picked, and how good it was."""
     return {
         **found.chosen._asdict(),
         "tolerance_s": arguments.tolerance,
         "writes": arguments.writes,
         "before": found.passes[0]._asdict(),
         "passes": len(found.passes),
+        "events": sum(len(truth.events) for _, truth in videos),
+    }
+
+
+def _basis(
+    arguments: argparse.Namespace, argv: list[str], videos: "list[tuple[Path, Truth]]", frames: int
+) -> dict[str, Any]:
+    """What it was picked on, and how."""
+    from ssm_sense import ops
+    from ssm_sense.evaluate.run import commit_of
+
+    return {
         "dataset": arguments.videos.resolve().name,
         "split": sorted({truth.split for _, truth in videos}),
         "streams": [video.relative_to(arguments.videos).as_posix() for video, _ in videos],
         "seeds": [truth.seed for _, truth in videos],
         "frames": frames,
-        "events": sum(len(truth.events) for _, truth in videos),
         "commit": commit_of(Path(__file__)),
         "backend": ops.backend(),
         "command": shlex.join(["ssm-sense", "calibrate", *argv]),
@@ -194,6 +220,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--features", type=Path, metavar="DIR", help="cache of their latents; default: the model's tower sees them now")
     add("--tolerance", type=float, default=2.0, metavar="S", help="seconds that count as at a boundary; default: 2")
     add("--writes", type=float, metavar="SHARE", help="share of frames and places to write; default: leave the centre")
+    add("--only-sightings", action="store_true", help="calibrate nothing but how sure sightings are")
     add("--any-split", action="store_true", help="take videos of the training or test split too")
     add("--dry-run", action="store_true", help="show what would be stored, and store nothing")
     arguments = parser.parse_args(argv)

@@ -42,6 +42,8 @@ class Watched(NamedTuple):
     """When events truly begin."""
     counts: Mapping[str, int] | None = None
     """How many of each kind of thing can be counted in all of it; None where nobody knows."""
+    shown: Mapping[str, Tensor] | None = None
+    """Of each thing that may be sought (T,): positive where it is in view, 0 where not, negative where nobody knows."""
 
 
 class Outcome(NamedTuple):

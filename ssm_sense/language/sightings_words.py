@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.language.lookup import Lookup
-from ssm_sense.nn.sightings import in_order
+from ssm_sense.nn.sightings import in_order, shifted
 
 LISTED = 4
 """Sightings that are told of."""
@@ -42,8 +42,14 @@ class SightingsWords(nn.Module):
         self.slot = nn.Parameter(torch.randn(LISTED + 1, language_width) * 0.02)
         self.said = nn.Parameter(torch.eye(language_width).repeat(LISTED + 1, 1, 1))
 
-    def forward(self, sightings_n2XYM: Tensor, prompts: Sequence[str], language: CausalLM) -> Tensor:
-        """What `Sightings.read` gives, and a question to each, to tokens (n, 5, Q)."""
+    def forward(
+        self, sightings_n2XYM: Tensor, prompts: Sequence[str], language: CausalLM, moved_X: Tensor | None = None
+    ) -> Tensor:
+        """What `Sightings.read` gives, and a question to each, to tokens (n, 5, Q).
+
+        moved_X: by how much calibration moved each thing's logits. Names are as faint as the language model learned to
+        read them; which option is likeliest is told by what is calibrated.
+        """
         sought, marks = Lookup(self.sought, language), Lookup(self.marks, language)
         asked = {prompt: _Asked(prompt, sought, marks) for prompt in set(prompts)}
         names = language.embed_words(self.marks)
@@ -51,7 +57,7 @@ class SightingsWords(nn.Module):
         for (sure, when), prompt in zip(sightings_n2XYM, prompts, strict=True):
             about = asked[prompt]
             seen, at = sure[about.thing].to(names), when[about.thing]
-            surest = seen[:, 0]
+            surest = seen[:, 0] if moved_X is None else shifted(seen[:, 0], -moved_X[about.thing].to(seen))
             shown = in_order(surest * about.marks.to(seen), at[:, 0], LISTED)
             told = torch.zeros(LISTED, len(names), dtype=names.dtype, device=names.device)
             told = told.index_put((torch.arange(len(shown), device=told.device), shown), surest[shown])

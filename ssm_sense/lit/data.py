@@ -24,9 +24,12 @@ from ssm_sense.errors import UserError
 from ssm_sense.language.query import Query
 from ssm_sense.lit.numbering import Start, batches_done, numbers
 from ssm_sense.lit.told import tell
+from ssm_sense.vision.mirror import mirror
 from ssm_sense.vision.siglip import SiglipTower
 
 log = logging.getLogger(__name__)
+_MIRRORED = 1_000_000_007
+"""Tells what mirrors from what else is drawn of a batch."""
 
 
 class StreamBatch(NamedTuple):
@@ -93,6 +96,7 @@ class StreamBatches(IterableDataset[StreamBatch]):
         told: share of a batch's streams whose questions are answered from the true inventory and sightings in training,
             so that the language model learns to read them while those that it is handed are still poor.
         made_up: share of the counts and orders asked of those streams that are made up, as `tell` has it.
+        mirrored: how likely a stream is seen mirrored left to right, as far as its latents can be.
         start, count: numbers of the first batch and of batches; None never ends.
         rank, ranks: this process and how many there are. All draw the same batch, and each yields its share of the
             streams: the first B / ranks of them, or the next.
@@ -112,6 +116,7 @@ class StreamBatches(IterableDataset[StreamBatch]):
         ranks: int = 1,
         told: float = 0.0,
         made_up: float = 0.0,
+        mirrored: float = 0.0,
     ) -> None:
         for name, value in (("batch_size", batch_size), ("frames", frames), ("questions", questions)):
             if value < 1:
@@ -123,11 +128,13 @@ class StreamBatches(IterableDataset[StreamBatch]):
             raise UserError(f"frames: expected at most {shortest}, the length of the shortest stream, got {frames}")
         if not 1 <= stops <= frames:
             raise UserError(f"stops: expected 1 to {frames}, got {stops}")
-        for name, part in (("told", told), ("made_up", made_up)):
+        for name, part in (("told", told), ("made_up", made_up), ("mirrored", mirrored)):
             if not 0 <= part <= 1:
                 raise UserError(f"{name}: expected a share from 0 to 1, got {part}")
         self.streams, self.batch_size, self.frames = streams, batch_size, frames
-        self.told, self.made_up = told, made_up
+        self.told, self.made_up, self.mirrored = told, made_up, mirrored
+        if mirrored:
+            mirror(streams[0].latents[:1])  # refuses what is no grid
         self.stops, self.questions, self.seed = stops, questions, seed
         self.start, self.count = start, count
         self.own = share(batch_size, rank, ranks)
@@ -160,8 +167,10 @@ class StreamBatches(IterableDataset[StreamBatch]):
             few = [s.truth for s in chosen[: max(0, round(self.told * self.batch_size) - self.own.start)]]
             rng = np.random.default_rng((self.seed, number, self.own.start))
             told, sightings = tell(queries, questions, inventory, few, self.made_up, rng)
+        turned = np.random.default_rng((self.seed, number, _MIRRORED)).random(self.batch_size) < self.mirrored
+        latents = [s.latents[: self.frames].float() for s in chosen]
         return StreamBatch(
-            torch.stack([s.latents[: self.frames].float() for s in chosen]),
+            torch.stack([mirror(x) if turned[b] else x for b, x in enumerate(latents, self.own.start)]),
             torch.tensor([[f.t_s for f in s.truth.frames[: self.frames]] for s in chosen], dtype=torch.float64),
             torch.stack([room_changes(s.truth)[: self.frames] for s in chosen]),
             queries,
@@ -227,6 +236,7 @@ class StreamData(TrainingData):
         val_batches: batches of a validation or test run.
         seed: of the questions and the order of streams.
         told, made_up: in training, as for `StreamBatches`; both 0 for a model that keeps no inventory.
+        mirrored: in training, as for `StreamBatches`; for towers that see mirrored pictures as they see pictures.
         keep: put latents that were missing into the cache.
     """
 
@@ -245,13 +255,14 @@ class StreamData(TrainingData):
         keep: bool = True,
         told: float = 0.0,
         made_up: float = 0.0,
+        mirrored: float = 0.0,
     ) -> None:
         super().__init__()
         self.features, self.keep = features, keep
         self.folders = {"train": train, "val": val, "test": test}
         self.shape = {"batch_size": batch_size, "frames": frames, "stops": stops, "questions": questions}
         self.val_batches, self.seed = val_batches, seed
-        self.told, self.made_up = told, made_up
+        self.told, self.made_up, self.mirrored = told, made_up, mirrored
         self._streams: dict[str, list[Stream]] = {}
 
     def streams(self, stage: str) -> list[Stream]:
@@ -300,8 +311,8 @@ class StreamData(TrainingData):
     def _loader(self, stage: str, start: Start, count: int | None) -> DataLoader[StreamBatch]:
         rank, ranks = self.process
         streams = self.streams(stage)
-        told = {"told": self.told, "made_up": self.made_up} if stage == "train" else {}
-        shape: dict[str, Any] = {**self.shape, "rank": rank, "ranks": ranks, **told}
+        own = {"told": self.told, "made_up": self.made_up, "mirrored": self.mirrored} if stage == "train" else {}
+        shape: dict[str, Any] = {**self.shape, "rank": rank, "ranks": ranks, **own}
         batches = StreamBatches(streams, **shape, seed=self.seed, start=start, count=count)
         return DataLoader(batches, batch_size=None)
 

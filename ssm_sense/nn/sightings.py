@@ -70,6 +70,10 @@ class Sightings(nn.Module):
         self.there = nn.Linear(width, sought)
         self.beside = nn.Linear(width, marks)
         nn.init.constant_(self.there.bias, _RARE)
+        self.register_buffer("moved", torch.zeros(sought))
+
+    moved: Tensor
+    """(X,) to add to the logits of each thing being in view, as `ssm-sense calibrate` has it; 0 as it was learned."""
 
     def initial_state(self, streams: int) -> State:
         """``sure`` (B, X, Y, M), the surest first, and ``when`` (B, X, Y, M), float64 seconds."""
@@ -78,8 +82,8 @@ class Sightings(nn.Module):
 
     def forward(self, x_BTSV: Tensor, seconds_BT: Tensor, state: State) -> State:
         """The state after T frames of standardised latents."""
-        there, beside = self._look(x_BTSV)
-        sure = (torch.sigmoid(there).unsqueeze(-1) * beside).permute(0, 2, 3, 1)
+        there, beside = self.sight(x_BTSV)
+        sure = (torch.sigmoid(there + self.moved).unsqueeze(-1) * beside).permute(0, 2, 3, 1)
         when = seconds_BT[:, None, None].expand(*sure.shape)
         # The newest come first, and what is held, which is in order, after them.
         sure = torch.cat([sure.flip(-1), state["sure"]], dim=-1)
@@ -88,8 +92,9 @@ class Sightings(nn.Module):
         at = at[..., : self.moments]
         return State({"sure": surest[..., : self.moments].contiguous(), "when": when.gather(-1, at)})
 
-    def _look(self, x_BTSV: Tensor) -> tuple[Tensor, Tensor]:
-        """Of each frame the logits of each thing being in view (B, T, X), and which mark it is beside (B, T, X, Y)."""
+    def sight(self, x_BTSV: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each frame, as it was learned, the logits of each thing being in view (B, T, X), and which mark it is
+        beside (B, T, X, Y)."""
         h = F.gelu(self.look(x_BTSV + self.place))
         seen = self.elsewhere(h).unflatten(-1, (len(self.across), -1))
         across = torch.einsum("gsz,btzgd->btsgd", self.across * (_SUMMED / len(self.place)), seen).flatten(3)
@@ -103,7 +108,7 @@ class Sightings(nn.Module):
 
         true_BTX: 0 where the thing is not in view, 1 + y where it is beside mark y, negative where nobody knows.
         """
-        there, beside = self._look(x_BTSV)
+        there, beside = self.sight(x_BTSV)
         known, seen = true_BTX >= 0, true_BTX > 0
         wrong = F.binary_cross_entropy_with_logits(
             there.float(), seen.float(), reduction="none", pos_weight=there.new_tensor(_SEEN).float()
@@ -119,9 +124,18 @@ class Sightings(nn.Module):
         return torch.stack([state["sure"].double(), state["when"]], dim=1)
 
     def with_told(self, read_n2XYM: Tensor, told_n2XY: Tensor) -> Tensor:
-        """What was read, but for the pairs that are told, which have one moment; what is negative tells nothing."""
-        once = F.pad(told_n2XY.unsqueeze(-1), (0, self.moments - 1))
+        """What was read, but for the pairs that are told, which have one moment; what is negative tells nothing.
+
+        Told is how sure it was as it was learned, and so it reaches the language model.
+        """
+        sure = shifted(told_n2XY[:, 0].clamp_min(0), self.moved[:, None])
+        once = F.pad(torch.stack([sure, told_n2XY[:, 1]], 1).unsqueeze(-1), (0, self.moments - 1))
         return torch.where(told_n2XY.unsqueeze(-1) < 0, read_n2XYM, once)
+
+
+def shifted(sure: Tensor, by: Tensor) -> Tensor:
+    """Probabilities whose logits are moved."""
+    return sure / (sure + (1 - sure) * (-by).exp())
 
 
 def in_order(sure_Y: Tensor, when_Y: Tensor, most: int) -> Tensor:

@@ -31,6 +31,7 @@ from ssm_sense.tiny.probe import FILLED_PIXELS, SEEN_PIXELS, pixels_of_pictures,
 from ssm_sense.tiny.statements import IMAGE_SIZE, TEXTS, THINGS, WORDS
 from ssm_sense.tiny.tokenizer import build_tokenizer
 from ssm_sense.vision import SiglipTextTower, SiglipTower
+from ssm_sense.vision.mirror import mirror
 from ssm_sense.vision.preprocess import Preprocess
 
 TEXT_LENGTH = 24
@@ -111,12 +112,6 @@ class Batches:
         gain = 1 + 0.15 * rng.standard_normal((self.size, 1, 1))
         pixels = torch.einsum("nij,njhw->nihw", torch.from_numpy(mix * gain).float(), pixels)
         return pixels.clamp(0, 1) * 2 - 1, cells, torch.from_numpy(self.pictures.rooms[chosen])
-
-
-def mirror(cells: Tensor) -> Tensor:
-    """Cells (n, S, K), row by row, of pictures mirrored left to right."""
-    side = math.isqrt(cells.shape[1])
-    return cells.unflatten(1, (side, side)).flip(2).flatten(1, 2)
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:

@@ -18,9 +18,10 @@ from ssm_sense.commands import calibrate as command
 from ssm_sense.data.features import extract
 from ssm_sense.data.video import write_video
 from ssm_sense.data.world.camera import Pose
-from ssm_sense.data.world.truth import SCHEMA, CountingRule, FrameTruth, ObjectTruth, RoomTruth, Truth
+from ssm_sense.data.world.truth import SCHEMA, CountingRule, FrameTruth, NeedleTruth, ObjectTruth, RoomTruth, Truth
 from ssm_sense.errors import UserError
 from ssm_sense.folder import read_calibration, save_folder, store_calibration
+from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.memory.blind import Blind
 from ssm_sense.model import SsmSense
 from ssm_sense.nn.episode import Episode
@@ -99,12 +100,49 @@ def test_what_was_picked_is_stored_with_what_it_was_picked_on(model, folder, vid
     assert f"threshold {record['threshold']:.4f}" in capsys.readouterr().out
 
 
-def test_how_often_a_kind_is_met_is_stored_where_the_truth_counts_it(language, folder, videos) -> None:
+def stored_with(folder: Path, language: CausalLM, **looks: tuple[str, ...]) -> SsmSense:
+    """A random model that looks for things of the rendered world, and the model folder holding it."""
     torch.manual_seed(0)
     parts = [TemporalEncoder(12, 16, 2, 2), LFPHead(16, 12), SurprisePolicy(), Episode(16, 2, 2), language]
-    model = SsmSense(*parts, language_width=32, window=8, concepts=("chair", "sofa")).eval()
+    model = SsmSense(*parts, language_width=32, window=8, **looks).eval()
     weights = {k: v.detach() for k, v in model.state_dict().items() if not k.startswith("language.")}
     save_file(weights, folder / "model.safetensors")
+    return model
+
+
+def test_sightings_alone_are_made_as_sure_as_things_are_there(language, folder, videos, capsys) -> None:
+    model = stored_with(folder, language, concepts=("chair", "sofa"), sought=("snowman", "giant duck"))
+    for path in videos.glob("*.json"):
+        needles = tuple(NeedleTruth(t, float(t), "snowman", "sofa", 7, 0, 900) for t in (3, 30))
+        replace(Truth.load(path), needles=needles).save(path)
+    flags = ["--model", str(folder), "--videos", str(videos)]
+    assert command.main(flags, lambda _: (model, Squares())) == 0
+    whole, before = read_calibration(folder), load_file(folder / "model.safetensors")
+    assert whole is not None
+    assert before["sightings.moved"].tolist() == [0, 0], "how rare things are is another question"
+    capsys.readouterr()
+    assert command.main([*flags, "--only-sightings"], lambda _: (model, Squares())) == 0
+    record, after = read_calibration(folder), load_file(folder / "model.safetensors")
+    assert record is not None
+    told = record.pop("sightings")
+    assert record == whole, "what was calibrated before stays"
+    assert list(told["moved"]) == ["snowman"], "no film shows a duck"
+    assert (told["seeds"], told["frames"]) == ([0, 1], 80)
+    assert "--only-sightings" in told["command"]
+    assert f"snowman {told['moved']['snowman']:+.2f}: " in capsys.readouterr().out
+    assert [k for k in before if not torch.equal(before[k], after[k])] == ["sightings.moved"]
+    assert after["sightings.moved"].tolist() == pytest.approx([told["moved"]["snowman"], 0])
+
+
+def test_a_model_that_seeks_nothing_has_no_sightings_to_calibrate(language, folder, videos) -> None:
+    model = stored_with(folder, language, concepts=("chair", "sofa"))
+    flags = ["--model", str(folder), "--videos", str(videos), "--only-sightings"]
+    with pytest.raises(UserError, match="expects a model that seeks something"):
+        command.main(flags, lambda _: (model, Squares()))
+
+
+def test_how_often_a_kind_is_met_is_stored_where_the_truth_counts_it(language, folder, videos) -> None:
+    model = stored_with(folder, language, concepts=("chair", "sofa"))
     for path in videos.glob("*.json"):
         chairs = tuple(ObjectTruth(i, "chair", "red", 0, 0, 0, 0, float(i)) for i in range(3))
         replace(Truth.load(path), objects=chairs).save(path)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ssm_sense.language.sightings_words import LISTED, SightingsWords
+from ssm_sense.nn.sightings import shifted
 
 SOUGHT, MARKS, MOMENTS = ("user", "red bathroom"), ("chair", "kitchen", "beds", "room"), 3
 WHICH = "how many user are there"
@@ -40,6 +41,18 @@ def test_marks_are_told_in_order_of_time_by_their_words_fainter_the_less_sure(wo
     assert 0.4 < share < 0.5, "as sure as the sighting, and as the name"
     torch.testing.assert_close(told[:3], share * names, atol=1e-5, rtol=1e-4)
     assert not told[3].any()
+
+
+@torch.no_grad()
+def test_names_are_as_faint_as_before_anything_was_moved_and_letters_go_by_what_is_now(words, language):
+    table, moved = seen(beds=30.0, chair=10.0, kitchen=20.0), torch.tensor([-2.0, 3.0])
+    less = table.clone()
+    less[:, 0] = shifted(table[:, 0], moved[:, None, None])
+    torch.testing.assert_close(words(less, [WHICH], language, moved), words(table, [WHICH], language))
+    assert words(less, [WHICH], language)[0, 0].norm() < 0.4 * words(table, [WHICH], language)[0, 0].norm()
+    likelier = moments(chair=[(0.6, 50.0), (0.59, 10.0), (0.59, 11.0)], kitchen=[(0.9, 20.0)])
+    told = words(likelier, [OPTIONS], language, moved)[0, LISTED]
+    torch.testing.assert_close(told, words(likelier, [OPTIONS], language)[0, LISTED])
 
 
 @torch.no_grad()

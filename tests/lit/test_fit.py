@@ -16,8 +16,9 @@ from ssm_sense.data.world.dense import UNKNOWN
 from ssm_sense.data.world.names import CATEGORIES
 from ssm_sense.errors import UserError
 from ssm_sense.folder import load_model, load_session
-from ssm_sense.lit.data import StreamBatches, load_streams
+from ssm_sense.lit.data import Stream, StreamBatches, load_streams
 from ssm_sense.lit.module import StreamModule
+from ssm_sense.vision.mirror import mirror
 
 Fit = Callable[..., list[float]]
 
@@ -145,6 +146,29 @@ def test_some_streams_are_told_the_truth_and_some_of_its_numbers_are_made_up(wor
     alone = StreamBatches(streams, 2, 20, 6, 20, seed=1, told=0.5, rank=1, ranks=2).batch(0)
     assert alone.told is not None
     assert (alone.told == UNKNOWN).all(), "of two processes the first has the stream that is told"
+
+
+def test_streams_are_mirrored_as_often_as_was_said_and_nothing_else_changes(work: Path) -> None:
+    streams = load_streams(work / "videos", work / "features")
+    plain = StreamBatches(streams, 2, 20, 3, 4, seed=1, told=0.5)
+    some = StreamBatches(streams, 2, 20, 3, 4, seed=1, told=0.5, mirrored=0.5)
+    ranks = [StreamBatches(streams, 2, 20, 3, 4, seed=1, mirrored=0.5, rank=r, ranks=2) for r in (0, 1)]
+    turned = []
+    for number in range(12):
+        before, after = plain.batch(number), some.batch(number)
+        assert after.queries == before.queries
+        assert after.told is not None
+        assert before.told is not None
+        assert torch.equal(after.told, before.told)
+        for one, other in zip(before.latents, after.latents, strict=True):
+            assert not torch.equal(one, mirror(one))
+            turned.append(torch.equal(other, mirror(one)))
+            assert turned[-1] or torch.equal(other, one)
+        parts = torch.cat([rank.batch(number).latents for rank in ranks])
+        assert torch.equal(parts, after.latents), "all processes mirror the same"
+    assert 6 <= sum(turned) <= 18
+    with pytest.raises(UserError, match="places of a square grid to mirror, got 3"):
+        StreamBatches([Stream(s.latents[:, :3], s.truth) for s in streams], 2, 20, 3, 4, seed=1, mirrored=0.5)
 
 
 def test_too_few_or_too_short_streams_are_named(work: Path) -> None:

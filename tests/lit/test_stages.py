@@ -122,8 +122,8 @@ def test_a_finer_grid_begins_with_what_the_coarser_one_saw(fit: Fit, folder: Pat
     torch.testing.assert_close(grown.event_probes[:, [0, 3, 12, 15]], begun.event_probes)
     assert grown.sightings is not None
     assert begun.sightings is not None
-    there, beside = begun.sightings._look(coarse)
-    finer_there, finer_beside = grown.sightings._look(fine)
+    there, beside = begun.sightings.sight(coarse)
+    finer_there, finer_beside = grown.sightings.sight(fine)
     torch.testing.assert_close(finer_beside, beside)
     torch.testing.assert_close(finer_there, there + math.log(4))
 

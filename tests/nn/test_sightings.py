@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from ssm_sense.nn.sightings import Sightings, in_order
+from ssm_sense.nn.sightings import Sightings, in_order, shifted
 
 THINGS, MARKS = 2, 3
 
@@ -67,6 +67,36 @@ def test_what_is_told_has_one_moment_and_the_rest_is_its_own() -> None:
     assert torch.equal(given, read)
 
 
+@torch.no_grad()
+def test_what_calibration_moved_is_held_surer_or_less_sure_and_not_learned_from() -> None:
+    model, x = sightings(1), torch.randn(1, 1, 4, 8)
+    true = torch.tensor([[[1, 0]]])
+    there, beside = model.sight(x)
+    loss = model.loss(x, true)
+    model.moved.copy_(torch.tensor([-2.0, 1.0]))
+    held = model(x, seconds(1), model.initial_state(1))["sure"][0, ..., 0]
+    torch.testing.assert_close(held, torch.sigmoid(there + torch.tensor([-2.0, 1.0]))[0, 0, :, None] * beside[0, 0])
+    assert torch.equal(model.loss(x, true), loss)
+
+
+def test_what_is_told_reaches_the_language_model_as_it_was_learned() -> None:
+    model = sightings()
+    model.moved.copy_(torch.tensor([-2.0, 1.0]))
+    told = torch.full((1, 2, THINGS, MARKS), -1.0).double()
+    told[0, :, 0, 2], told[0, :, 1, 1] = torch.tensor([0.7, 9.0]), torch.tensor([1.0, 4.0])
+    given = model.with_told(torch.rand(1, 2, THINGS, MARKS, 4).double(), told)
+    assert given[0, 1, 0, 2, 0] == 9
+    assert given[0, 0, 0, 2, 0] < 0.3
+    assert shifted(given[0, 0, 0, 2, 0], -model.moved[0]).item() == pytest.approx(0.7)
+    assert given[0, :, 1, 1, 0].tolist() == [1, 4], "what is certain stays so"
+
+
+def test_a_probability_is_shifted_by_its_logit() -> None:
+    sure, by = torch.rand(50).double(), torch.randn(50).double()
+    torch.testing.assert_close(shifted(sure, by), torch.sigmoid(torch.logit(sure) + by))
+    assert shifted(torch.tensor([0.0, 1.0]), torch.tensor([9.0, -9.0])).tolist() == [0, 1]
+
+
 Scene = tuple[torch.Tensor, torch.Tensor]
 """Latents and the truth of 16 streams of 24 frames."""
 
@@ -83,7 +113,7 @@ def taught(scene: Callable[[torch.Tensor, torch.Tensor], Scene]) -> tuple[torch.
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return *model._look(x), true
+    return *model.sight(x), true
 
 
 def test_it_learns_what_stands_beside_what() -> None:

@@ -23,13 +23,13 @@ from ssm_sense.tiny.train_vision import (
     learning_rate,
     loss_of,
     main,
-    mirror,
     optimizer_of,
     read_cycles,
     sigmoid_loss,
     train,
     vocabulary,
 )
+from ssm_sense.vision.mirror import mirror
 
 SILENT = Progress(disable=True)
 

@@ -127,7 +127,7 @@ def test_the_model_sees_what_it_looks_for_in_looks_it_never_saw(held_out, watche
     """Fourteen needles in 84 pictures."""
     model, _ = watched
     latents = encode(SiglipTower(SIGLIP, layer=-1, pooling="average", grid=4).load(), held_out.images)
-    there, _ = model.sightings._look(model.scale(latents).unsqueeze(0))
+    there, _ = model.sightings.sight(model.scale(latents).unsqueeze(0))
     pixels = torch.from_numpy(held_out.cells)[..., [THINGS.index(needle) for needle in model.sought]]
     present = pixels_of_pictures(pixels) >= SEEN_PIXELS
     assert present.sum() == 14
