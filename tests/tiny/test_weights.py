@@ -11,7 +11,7 @@ from ssm_sense.data.clip import FRAMES_OF_A_VIDEO, Question
 from ssm_sense.data.world.names import LANDMARKS, NEEDLES, ROOM_KINDS
 from ssm_sense.data.world.questions import order_question
 from ssm_sense.data.world.truth import NeedleTruth
-from ssm_sense.folder import load_model
+from ssm_sense.folder import load_model, read_calibration
 from ssm_sense.memory.policy import answer
 from ssm_sense.pretrained import load_tokenizer
 from ssm_sense.tiny.corpus import render_house
@@ -132,6 +132,14 @@ def test_the_model_sees_what_it_looks_for_in_looks_it_never_saw(held_out, watche
     present = pixels_of_pictures(pixels) >= SEEN_PIXELS
     assert present.sum() == 14
     assert average_precision(there.flatten(), present.flatten()) > 0.8, "chance is .03"
+
+
+def test_the_models_sightings_are_as_sure_as_its_record_says(watched):
+    model, _ = watched
+    record = read_calibration(tiny.folder() / "model")
+    moved = [record["sightings"]["moved"][name] for name in model.sought]
+    torch.testing.assert_close(model.sightings.moved, torch.tensor(moved), atol=2e-3, rtol=0, msg="in half precision")
+    assert all(by < -1 for by in moved), "tours show more needles than hours do, and training heeds them more"
 
 
 @pytest.mark.parametrize("line", [FRAMES_OF_A_VIDEO, ""], ids=["benchmark", "plain"])
