@@ -58,10 +58,10 @@ def main(argv: list[str], open_model: "Callable[[Path], tuple[AnsweringModel, Si
         raise UserError(f"{arguments.model}: --only-sightings expects a model that seeks something")
     streams = _streams(videos, vision, arguments.features, console)
     frames = sum(len(stream.seconds) for stream in streams)
-    basis = _basis(arguments, argv, videos, frames)
+    basis, before = _basis(arguments, argv, videos, frames), read_calibration(arguments.model) or {}
     if arguments.only_sightings:
         moved = learn_sureness(model, streams)
-        record = (read_calibration(arguments.model) or {}) | {"sightings": {"moved": moved, **basis}}
+        record = before | {"sightings": {"moved": moved, **basis}}
         return _store(arguments, {_SURENESS: model.state_dict()[_SURENESS]}, record, _told(moved))
     with _bar(console, "closed loop", frames * PASSES) as advance:
 
@@ -73,6 +73,7 @@ def main(argv: list[str], open_model: "Callable[[Path], tuple[AnsweringModel, Si
         except ValueError as error:
             raise UserError(str(error)) from error
     values, learned = _values(model, found, streams, arguments.tolerance)
+    learned |= {"sightings": before["sightings"]} if "sightings" in before else {}
     console.print(_table(found))
     told = f"threshold {found.chosen.threshold:.4f}, centre {found.chosen.centre:.4f}"
     return _store(arguments, values, _record(arguments, videos, found) | basis | learned, told)

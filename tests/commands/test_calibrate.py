@@ -132,6 +132,11 @@ def test_sightings_alone_are_made_as_sure_as_things_are_there(language, folder, 
     assert f"snowman {told['moved']['snowman']:+.2f}: " in capsys.readouterr().out
     assert [k for k in before if not torch.equal(before[k], after[k])] == ["sightings.moved"]
     assert after["sightings.moved"].tolist() == pytest.approx([told["moved"]["snowman"], 0])
+    assert command.main(flags, lambda _: (model, Squares())) == 0
+    again = read_calibration(folder)
+    assert again is not None
+    assert again["sightings"] == told, "the rest anew leaves them as they are"
+    assert torch.equal(load_file(folder / "model.safetensors")["sightings.moved"], after["sightings.moved"])
 
 
 def test_a_model_that_seeks_nothing_has_no_sightings_to_calibrate(language, folder, videos) -> None:
