@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from ssm_sense import tiny
 from ssm_sense.cli import COMMANDS, TRAINING
 from ssm_sense.commands.latent_fit import LatentCLI
+from ssm_sense.data.features import extract
+from ssm_sense.data.world.film import shoot
+from ssm_sense.data.world.stream import Recipe
+from ssm_sense.folder import load_model
 from ssm_sense.lit.cli import StreamCLI
 from ssm_sense.lit.data import TrainingData
 from ssm_sense.lit.latent import LatentData, LatentModule
@@ -166,3 +171,19 @@ def test_each_seed_of_a_sweep_is_shown(tmp_path: Path, capsys: pytest.CaptureFix
     assert shown.count("| 8 | – / – | – |") == 1
     with pytest.raises(SystemExit, match=r"expected one of the columns load, recall, .*, got facts"):
         show(tmp_path / "rows.jsonl", "facts", ["recall"])
+
+
+def test_sightings_are_counted_by_how_sure_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a tour of half a minute, with the model that ships."""
+    truth = shoot(Recipe("tour", "val", 3, 0.5, size=128), tmp_path / "tour.mp4")
+    assert len({needle.frame for needle in truth.needles}) == 2
+    model = tiny.folder() / "model"
+    extract(tmp_path / "tour.mp4", load_model(model)[1], tmp_path / "features", 1.0)
+    script = ROOT / "experiments/memory_comparison/reliability.py"
+    runpy.run_path(str(script))["main"](model, tmp_path, tmp_path / "features")
+    told = capsys.readouterr().out
+    (learned, calibrated) = re.findall(r"(\d+) found, 2 there", told)
+    assert int(calibrated) <= int(learned)
+    frames = [int(number) for number in re.findall(r"\d \| (\d+) \| ", told)]
+    assert len(frames) == 10
+    assert 2 <= sum(frames[:5]) <= 30 * 5
