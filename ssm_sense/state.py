@@ -118,9 +118,15 @@ class State(Mapping[str, Tensor]):
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path, header: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file. Raises OSError where the system refuses to, which safetensors tells in words alone."""
+    """Write a safetensors file, which may be read by whom other new files may: safetensors' own are its owner's alone.
+
+    Raises OSError where the system refuses to, which safetensors tells in words alone.
+    """
+    path.touch()
+    mode = path.stat().st_mode
     try:
         save_file(dict(tensors), path, None if header is None else dict(header))
+        path.chmod(mode)
     except SafetensorError as error:
         if (told := re.search(r"os error (\d+)", str(error))) is None:
             raise

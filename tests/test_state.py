@@ -2,6 +2,7 @@
 
 import itertools
 import multiprocessing
+import os
 import random
 import time
 from pathlib import Path
@@ -71,6 +72,17 @@ def test_failed_save_leaves_the_old_file(tmp_path, monkeypatch) -> None:
         example().save(path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["s.safetensors"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_a_saved_file_may_be_read_by_whom_other_new_files_may(tmp_path) -> None:
+    for mask, mode in ((0o022, 0o644), (0o077, 0o600)):
+        before = os.umask(mask)
+        try:
+            example().save(tmp_path / f"{mask}.safetensors")
+        finally:
+            os.umask(before)
+        assert (tmp_path / f"{mask}.safetensors").stat().st_mode & 0o777 == mode
 
 
 def test_what_the_system_refuses_is_an_os_error_that_names_the_file(tmp_path) -> None:
