@@ -9,15 +9,14 @@ from pathlib import Path
 
 import torch
 
-from ssm_sense.data.features import Features
-from ssm_sense.data.world.dense import beside_truth
+from ssm_sense.data.latents import LatentSource
 from ssm_sense.data.world.names import NEEDLES
-from ssm_sense.data.world.truth import Truth
+from ssm_sense.evaluate.sureness import logits_of
 from ssm_sense.folder import load_model
+from ssm_sense.lit.data import load_streams
 from ssm_sense.model import SsmSense
 
 _EDGES = (0.05, 0.2, 0.5, 0.8, 0.95, 1.0)
-_TOGETHER = 512
 
 
 @torch.inference_mode()
@@ -26,20 +25,13 @@ def main(folder: Path, videos: Path, features: Path) -> None:
     model, vision = load_model(folder)
     if not isinstance(model, SsmSense) or model.sightings is None:
         raise SystemExit(f"{folder}: expected a model that seeks something")
-    cache, logits, truths = Features(features, vision.fingerprint), [], []
-    places = [NEEDLES.index(name) for name in model.sought]
-    for path in sorted(videos.rglob("*.json")):
-        if not path.with_suffix(".mp4").is_file():
-            continue
-        truth = Truth.load(path)
-        latents, _ = cache.load(path.with_suffix(".mp4"), float(truth.fps))
-        logits += [model.sightings.sight(model.scale(part[None]))[0][0] for part in latents.split(_TOGETHER)]
-        truths.append(torch.from_numpy(beside_truth(truth))[:, places])
-    there_NX, true_NX = torch.cat(logits), torch.cat(truths)
+    streams = load_streams(videos, LatentSource(features, vision.fingerprint))
+    there_NX = torch.cat([logits_of(model, stream.latents) for stream in streams])
+    true_NX = torch.cat([stream.beside for stream in streams])[:, [NEEDLES.index(name) for name in model.sought]]
     known, true_NX = true_NX >= 0, true_NX > 0
     print("| how sure | frames | mean | truly there |\n|---|---|---|---|")
     for name, moved in (("as learned", torch.zeros_like(model.sightings.moved)), ("calibrated", model.sightings.moved)):
-        sure = torch.sigmoid((there_NX + moved).double())[known]
+        sure = torch.sigmoid(there_NX + moved)[known]
         true = true_NX[known].double()
         brier = (sure - true).square().mean()
         print(f"| {name}: {sure.sum():.0f} found, {true.sum():.0f} there; Brier score {brier:.5f} | | | |")

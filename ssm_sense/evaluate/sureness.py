@@ -37,15 +37,11 @@ def learn_sureness(model: SsmSense, streams: Sequence[Watched]) -> dict[str, flo
     known = [(stream, stream.shown) for stream in streams if stream.shown is not None]
     if not known:
         raise ValueError("streams: expected some of which it is known what they show, got none")
-    device = model.policy.threshold.device
-    logits, truths = [], []
+    truths = []
     for stream, shown in known:
-        for part in stream.latents.split(_TOGETHER):
-            there, _ = sightings.sight(model.scale(part.float().to(device)[None]))
-            logits.append(there[0].double().cpu())
         unknown = torch.full((len(stream.seconds),), -1)
         truths.append(torch.stack([shown.get(name, unknown) for name in model.sought], dim=1))
-    there_NX, true_NX = torch.cat(logits), torch.cat(truths)
+    there_NX, true_NX = torch.cat([logits_of(model, stream.latents) for stream, _ in known]), torch.cat(truths)
     moved = {}
     for number, name in enumerate(model.sought):
         told = true_NX[:, number] >= 0
@@ -54,6 +50,15 @@ def learn_sureness(model: SsmSense, streams: Sequence[Watched]) -> dict[str, flo
             moved[name] = _until_found(there_NX[told, number], true)
             sightings.moved[number] = moved[name]
     return moved
+
+
+@torch.inference_mode()
+def logits_of(model: SsmSense, latents_TSV: Tensor) -> Tensor:
+    """(T, X) float64, on the CPU: of each thing being in view, as it was learned, by a model with sightings."""
+    sightings, device = model.sightings, model.policy.threshold.device
+    assert sightings is not None
+    parts = latents_TSV.split(_TOGETHER)
+    return torch.cat([sightings.sight(model.scale(x.float().to(device)[None]))[0][0].double().cpu() for x in parts])
 
 
 def _until_found(logits_N: Tensor, wanted: int) -> float:
