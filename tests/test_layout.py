@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "strict_json": set(),
     "processes": set(),
     "lock": {"errors"},
+    "provenance": set(),
     "state": {"errors"},
     "ops": {"errors"},
     "nn": BASE | {"ops", "nn"},
@@ -36,10 +37,10 @@ MAY_IMPORT = {
     "streams": MODELS | {"stream", "data"},
     "folder": MODELS | {"stream"},
     "boundaries": BASE | {"nn", "metrics"},
-    "evaluate": MODELS | {"stream", "data", "metrics", "strict_json", "processes", "lock"},
+    "evaluate": MODELS | {"stream", "data", "metrics", "strict_json", "processes", "lock", "provenance"},
     "report": BASE | {"metrics", "report"},
     # Cells run in processes of their own, so nothing that they run is imported.
-    "sweep": {"errors", "ops", "metrics", "report", "strict_json", "sweep"},
+    "sweep": {"errors", "ops", "metrics", "report", "strict_json", "provenance", "sweep"},
     "lit": MODELS | {"data", "metrics", "stream", "folder", "lit"},
 }
 """Part of the package to the other parts it may import; `cli` and `commands` are not listed and may import anything."""

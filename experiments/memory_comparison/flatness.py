@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from ssm_sense.data.rows import read_jsonl
+from ssm_sense.report.rows import time_of
 
 _MOST_FIRST_S = 600.0
 
@@ -28,7 +29,8 @@ def main(folder: Path) -> None:
         for _, row in read_jsonl(path):
             if row.get("error") is None:
                 name, lengths[row["clip"]] = row["run"], row["duration_s"]
-                answers[row["t_s"]].append(row["answer_ms"])
+                answer_ms = time_of(row, "answer_ms")
+                answers[row["t_s"]] += [] if answer_ms is None else [answer_ms]
         for _, frame in read_jsonl(path.with_name("frames.jsonl")):
             length = lengths.get(frame["clip"])
             if length is None:

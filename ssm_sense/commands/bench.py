@@ -86,8 +86,9 @@ def machine(argv: list[str], device: str) -> dict[str, object]:
     """What a benchmark's numbers were measured on: command (``argv`` follows `ssm-sense bench`), code, machine."""
     import torch
 
-    from ssm_sense.evaluate.run import commit_of, describe_device
+    from ssm_sense.evaluate.run import describe_device
     from ssm_sense.ops import backend
+    from ssm_sense.provenance import commit_of
 
     where = f"{_processor()}, {os.cpu_count()} cores"
     return {

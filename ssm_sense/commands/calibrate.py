@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SPLIT = "val"
 """The split that values may be picked on; truth files name theirs."""
+TOLERANCE_S = 2.0
 _SURENESS = "sightings.moved"
 
 _DESCRIPTION = """\
@@ -60,7 +61,8 @@ def main(argv: list[str], open_model: "Callable[[Path], tuple[AnsweringModel, Si
     frames = sum(len(stream.seconds) for stream in streams)
     basis, before = _basis(arguments, argv, videos, frames), read_calibration(arguments.model) or {}
     if arguments.only_sightings:
-        moved = learn_sureness(model, streams)
+        with _bar(console, "sightings", frames) as advance:
+            moved = learn_sureness(model, streams, lambda looked: advance(looked, ""))
         record = before | {"sightings": {"moved": moved, **basis}}
         return _store(arguments, {_SURENESS: model.state_dict()[_SURENESS]}, record, _told(moved))
     with _bar(console, "closed loop", frames * PASSES) as advance:
@@ -174,7 +176,7 @@ def _basis(
 ) -> dict[str, Any]:
     """What it was picked on, and how."""
     from ssm_sense import ops
-    from ssm_sense.evaluate.run import commit_of
+    from ssm_sense.provenance import commit_of
 
     return {
         "dataset": arguments.videos.resolve().name,
@@ -219,12 +221,15 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--model", type=Path, required=True, metavar="DIR", help="a model folder; its weights file is written anew")
     add("--videos", type=Path, required=True, metavar="DIR", help="validation videos, rendered with their truth")
     add("--features", type=Path, metavar="DIR", help="cache of their latents; default: the model's tower sees them now")
-    add("--tolerance", type=float, default=2.0, metavar="S", help="seconds that count as at a boundary; default: 2")
+    add("--tolerance", type=float, metavar="S", help=f"seconds that count as at a boundary; default: {TOLERANCE_S:g}")
     add("--writes", type=float, metavar="SHARE", help="share of frames and places to write; default: leave the centre")
     add("--only-sightings", action="store_true", help="calibrate nothing but how sure sightings are")
     add("--any-split", action="store_true", help="take videos of the training or test split too")
     add("--dry-run", action="store_true", help="show what would be stored, and store nothing")
     arguments = parser.parse_args(argv)
+    if arguments.only_sightings and (arguments.tolerance, arguments.writes) != (None, None):
+        raise UserError("--only-sightings: expected neither --tolerance nor --writes, which calibrate something else")
+    arguments.tolerance = TOLERANCE_S if arguments.tolerance is None else arguments.tolerance
     if not (math.isfinite(arguments.tolerance) and arguments.tolerance >= 0):
         raise UserError(f"--tolerance: expected seconds, 0 or more, got {arguments.tolerance}")
     if arguments.writes is not None and not 0 < arguments.writes < 1:

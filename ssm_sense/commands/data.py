@@ -170,7 +170,7 @@ def _log(arguments: argparse.Namespace) -> int:
 
 def _bench(arguments: argparse.Namespace) -> int:
     from ssm_sense.commands import bench_data
-    from ssm_sense.evaluate.run import commit_of
+    from ssm_sense.provenance import commit_of
 
     for name, least in (("minutes", 1 / 6), ("frames", 16), ("batch", 1)):
         if getattr(arguments, name) < least:

@@ -77,7 +77,7 @@ def _watch(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from ssm_sense.commands.splices_detectors import FAMILIES, SEEDLESS, UNTRAINED
-    from ssm_sense.evaluate.run import commit_of
+    from ssm_sense.provenance import commit_of
     from ssm_sense.state import write_whole
 
     unknown = sorted(set(arguments.families or ()) - set(FAMILIES))

@@ -1,18 +1,15 @@
 """What produced a row: policy and settings, config, seed, commit, backend, device, versions."""
 
 import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ssm_sense.ops import backend
-
-_PACKAGES = ("ssm-sense", "torch", "transformers", "numpy")
+from ssm_sense.provenance import commit_of, package_versions
 
 
 @dataclass(frozen=True)
@@ -101,24 +98,6 @@ class RunInfo:
         return {"run": fields.pop("name"), **fields}
 
 
-def commit_of(file: Path) -> str:
-    """The commit that `file` is tracked in, with "+changes" if tracked files differ from it; else "unknown".
-
-    A package installed into some other repository's folder is not tracked there, and unknown.
-    """
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(file.resolve().parent), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", file.name)
-        commit = git("rev-parse", "HEAD")
-        return commit + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-
-
 def describe_device(device: torch.device) -> str:
     """The device with its model, such as "cuda (NVIDIA H200)" or "cpu (x86_64, 2 threads)"."""
     if device.type == "cuda":
@@ -126,14 +105,3 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cpu":
         return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
     return device.type
-
-
-def package_versions() -> dict[str, str]:
-    """Python's version and those of the packages that decide a number."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "unknown"
-    return found

@@ -1,6 +1,6 @@
 """How sure sightings are, set so that things are found as often as they are there where a model was calibrated."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,9 @@ _HALVINGS = 50
 
 
 @torch.inference_mode()
-def learn_sureness(model: SsmSense, streams: Sequence[Watched]) -> dict[str, float]:
+def learn_sureness(
+    model: SsmSense, streams: Sequence[Watched], on_frames: Callable[[int], object] = lambda _: None
+) -> dict[str, float]:
     """Move the logit of each thing that a model seeks until it is found in as many frames as show it.
 
     In training a thing in view weighs more than a frame without, and tours show more of them than most streams, so
@@ -25,6 +27,7 @@ def learn_sureness(model: SsmSense, streams: Sequence[Watched]) -> dict[str, flo
     Args:
         model: in eval mode, with sightings.
         streams: of validation data alone, with things as rare as they will be; those without ``shown`` are left out.
+        on_frames: told of each stream's frames when all were looked at.
 
     Returns:
         By how much the logit of each thing is moved now; what no frame shows, or every one, is left as it was.
@@ -37,11 +40,13 @@ def learn_sureness(model: SsmSense, streams: Sequence[Watched]) -> dict[str, flo
     known = [(stream, stream.shown) for stream in streams if stream.shown is not None]
     if not known:
         raise ValueError("streams: expected some of which it is known what they show, got none")
-    truths = []
+    logits, truths = [], []
     for stream, shown in known:
+        logits.append(logits_of(model, stream.latents))
+        on_frames(len(stream.latents))
         unknown = torch.full((len(stream.seconds),), -1)
         truths.append(torch.stack([shown.get(name, unknown) for name in model.sought], dim=1))
-    there_NX, true_NX = torch.cat([logits_of(model, stream.latents) for stream, _ in known]), torch.cat(truths)
+    there_NX, true_NX = torch.cat(logits), torch.cat(truths)
     moved = {}
     for number, name in enumerate(model.sought):
         told = true_NX[:, number] >= 0

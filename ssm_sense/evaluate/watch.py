@@ -154,6 +154,7 @@ class _Watcher:
         self.events = deque(sorted(clip.events or (), key=lambda event: event.t_s))
         self.frames, self.total_ms = 0, 0.0
         self.seen_s: float | None = None
+        self.asked_s: float | None = None
         self.latest: Tensor | None = None
         self.vision: str | None = None
 
@@ -219,6 +220,8 @@ class _Watcher:
             answer_ms = (time.perf_counter() - begun) * 1e3
         row = self._row(question, answer.text, None)
         row |= {"log_likelihoods": list(answer.log_likelihoods), "answer_ms": round(answer_ms, 3)}
+        row["first_asked"] = self.asked_s is None or self.asked_s != self.seen_s
+        self.asked_s = self.seen_s
         if passes:
             row["first_pass_ms"] = round((passes[0] - begun) * 1e3, 3)
         self.lines.row(row)
@@ -251,6 +254,7 @@ class _Watcher:
             "bytes": bytes_by_place(self.session.memory),
             "ms_per_frame": round(self.total_ms / self.frames, 3) if self.frames else None,
             "answer_ms": None,
+            "first_asked": None,
             "first_pass_ms": None,
             "peak_bytes": peak_bytes(),
             "peak_cuda_bytes": peak_cuda_bytes(),

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoConfig, AutoModelForCausalLM, Cache, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, Cache, DynamicCache, PreTrainedModel
 
 from ssm_sense import pretrained
 from ssm_sense.errors import UserError
@@ -157,6 +157,17 @@ class CausalLM(nn.Module):
         return self.generate_after(logits, cache, max_new_tokens, repetition_penalty)
 
     # The parts that a policy with a key-value cache of its own puts together.
+
+    @torch.no_grad()
+    def read(self, prefix: Tensor) -> Cache:
+        """The cache after what comes before every prefix, and a prefix (1, P, Q); empty where there is neither."""
+        lm, _ = self._loaded()
+        self._check(prefix)
+        embeds = torch.cat([self.embed_opening(), self._cast(prefix)], dim=1)
+        if not embeds.shape[1]:
+            return DynamicCache()
+        cache: Cache = lm.base_model(inputs_embeds=embeds, use_cache=True).past_key_values
+        return cache
 
     @torch.no_grad()
     def ask(self, prefix: Tensor, prompt: str) -> tuple[Tensor, Cache]:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
 from ssm_sense.language.causal_lm import CausalLM
-from ssm_sense.memory.kv_cache import FrameTokens
-from ssm_sense.memory.policy import Answer, answer
+from ssm_sense.memory.kv_cache import FrameTokens, answer_from, fork
+from ssm_sense.memory.policy import Answer
 
 
 def tokens_of(model: FrameTokens, latents: Tensor) -> Tensor:
@@ -15,9 +16,27 @@ def tokens_of(model: FrameTokens, latents: Tensor) -> Tensor:
     return model.embed(latents).to(_dtype(model.language))
 
 
-def read_frames(model: FrameTokens, frames: Sequence[Tensor], prompt: str, options: Sequence[str] = ()) -> Answer:
-    """Answer from frames (F, Q), one after the other; each question reads all of them anew."""
-    return answer(model.language, stacked(model, frames).flatten(0, 1)[None], prompt, options)
+class FrameReader:
+    """Answers from frames (F, Q), one after the other, which are read once for all that is asked until one changes.
+
+    The keys and values that this makes are working memory, as activations are: they are let go with the next frame and
+    are not counted.
+    """
+
+    def __init__(self, model: FrameTokens) -> None:
+        self.model = model
+        self._read: DynamicCache | None = None
+
+    def forget(self) -> None:
+        """Read anew when next asked: the frames are others now."""
+        self._read = None
+
+    def answer(self, frames: Sequence[Tensor], prompt: str, options: Sequence[str] = ()) -> Answer:
+        """Answer from the frames, which are the same as before unless `forget` was called since."""
+        language = self.model.language
+        if self._read is None:
+            self._read = language.read(stacked(self.model, frames).flatten(0, 1)[None])
+        return answer_from(language, fork(self._read), prompt, options)
 
 
 def frame_bytes(model: FrameTokens) -> int:

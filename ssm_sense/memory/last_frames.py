@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ssm_sense.memory.frame_list import frame_bytes, read_frames, stacked, tokens_of, unstacked
+from ssm_sense.memory.frame_list import FrameReader, frame_bytes, stacked, tokens_of, unstacked
 from ssm_sense.memory.kv_cache import FrameTokens, fit, only
 from ssm_sense.memory.policy import Answer, Observation
 
@@ -38,18 +38,20 @@ class LastFrames:
 
     def reset(self) -> None:
         """Forget the stream."""
+        self.reader = FrameReader(self.model)
         self.held: list[Tensor] = []
 
     @torch.inference_mode()
     def observe(self, latents: Tensor, surprise: float | None, t_s: float) -> Observation:
         """The newest comes, the oldest goes."""
+        self.reader.forget()
         self.held = [*self.held, tokens_of(self.model, latents)][-self.frames :]
         return Observation(float("nan"), 1.0, False)
 
     @torch.inference_mode()
     def read(self, prompt: str, options: Sequence[str] = ()) -> Answer:
         """Answer from the frames held."""
-        return read_frames(self.model, self.held, prompt, options)
+        return self.reader.answer(self.held, prompt, options)
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """``frames`` (n, F, Q)."""
@@ -59,6 +61,7 @@ class LastFrames:
         """Go on from a saved state; raises ValueError for one of another policy or model."""
         only(state, "frames")
         self.held = unstacked(self.model, state, "frames")
+        self.reader.forget()
 
     @property
     def nbytes(self) -> int:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssm_sense.memory.frame_list import frame_bytes, read_frames, stacked, tokens_of, unstacked
+from ssm_sense.memory.frame_list import FrameReader, frame_bytes, stacked, tokens_of, unstacked
 from ssm_sense.memory.kv_cache import FrameTokens, fit, only
 from ssm_sense.memory.policy import Answer, Observation
 
@@ -45,12 +45,14 @@ class MaLmm:
 
     def reset(self) -> None:
         """Forget the stream."""
+        self.reader = FrameReader(self.model)
         self.bank = stacked(self.model, [])
         self.weights = torch.zeros(0, self.model.frame_tokens, dtype=torch.int32)
 
     @torch.inference_mode()
     def observe(self, latents: Tensor, surprise: float | None, t_s: float) -> Observation:
         """Append one frame, and merge at each place if that is one too many."""
+        self.reader.forget()
         frame = tokens_of(self.model, latents)
         one = self.weights.new_ones(1, self.model.frame_tokens, device=frame.device)
         self.bank = torch.cat([self.bank.to(frame), frame[None]])
@@ -62,7 +64,7 @@ class MaLmm:
     @torch.inference_mode()
     def read(self, prompt: str, options: Sequence[str] = ()) -> Answer:
         """Answer from the bank."""
-        return read_frames(self.model, list(self.bank), prompt, options)
+        return self.reader.answer(list(self.bank), prompt, options)
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """``bank`` (n, F, Q) and ``weights`` (n, F), int32."""
@@ -76,6 +78,7 @@ class MaLmm:
         if weights.shape != bank.shape[:2]:
             raise ValueError(f"weights: expected {tuple(bank.shape[:2])}, got {tuple(weights.shape)}")
         self.bank, self.weights = bank, weights.to(bank.device, copy=True)
+        self.reader.forget()
 
     @property
     def nbytes(self) -> int:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssm_sense.memory.frame_list import frame_bytes, read_frames, stacked, tokens_of, unstacked
+from ssm_sense.memory.frame_list import FrameReader, frame_bytes, stacked, tokens_of, unstacked
 from ssm_sense.memory.kv_cache import FrameTokens, fit, only
 from ssm_sense.memory.policy import Answer, Observation
 
@@ -59,12 +59,14 @@ class MovieChat:
 
     def reset(self) -> None:
         """Forget the stream."""
+        self.reader = FrameReader(self.model)
         self.buffer: list[Tensor] = []
         self.memory: list[Tensor] = []
 
     @torch.inference_mode()
     def observe(self, latents: Tensor, surprise: float | None, t_s: float) -> Observation:
         """One frame enters the buffer, which is merged after each fragment."""
+        self.reader.forget()
         self.buffer.append(tokens_of(self.model, latents))
         # The first fragment finds nothing left of one before.
         if len(self.buffer) == (self.short if self.memory else self.short - self.merged):
@@ -91,7 +93,7 @@ class MovieChat:
     @torch.inference_mode()
     def read(self, prompt: str, options: Sequence[str] = ()) -> Answer:
         """Answer from long-term memory and the buffer."""
-        return read_frames(self.model, [*self.memory, *self.buffer], prompt, options)
+        return self.reader.answer([*self.memory, *self.buffer], prompt, options)
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """``memory`` and ``buffer`` (n, F, Q)."""
@@ -101,6 +103,7 @@ class MovieChat:
         """Go on from a saved state; raises ValueError for one of another policy or model."""
         only(state, "memory", "buffer")
         self.memory, self.buffer = (unstacked(self.model, state, name) for name in ("memory", "buffer"))
+        self.reader.forget()
 
     @property
     def nbytes(self) -> int:

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ssm_sense.memory.frame_list import frame_bytes, least_missed, read_frames, stacked, tokens_of, unstacked
+from ssm_sense.memory.frame_list import FrameReader, frame_bytes, least_missed, stacked, tokens_of, unstacked
 from ssm_sense.memory.kv_cache import FrameTokens, fit, only
 from ssm_sense.memory.policy import Answer, Observation
 
@@ -40,12 +40,14 @@ class UniformFrames:
 
     def reset(self) -> None:
         """Forget the stream."""
+        self.reader = FrameReader(self.model)
         self.held: list[Tensor] = []
         self.seconds: list[float] = []
 
     @torch.inference_mode()
     def observe(self, latents: Tensor, surprise: float | None, t_s: float) -> Observation:
         """Hold the frame; if that is one too many, let go of the one that is missed least."""
+        self.reader.forget()
         self.held.append(tokens_of(self.model, latents))
         self.seconds.append(t_s)
         if len(self.held) > self.frames:
@@ -56,7 +58,7 @@ class UniformFrames:
     @torch.inference_mode()
     def read(self, prompt: str, options: Sequence[str] = ()) -> Answer:
         """Answer from the frames held."""
-        return read_frames(self.model, self.held, prompt, options)
+        return self.reader.answer(self.held, prompt, options)
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """``frames`` (n, F, Q) and ``seconds`` (n,), float64."""
@@ -70,6 +72,7 @@ class UniformFrames:
         if seconds.shape != (len(held),):
             raise ValueError(f"seconds: expected one for each of {len(held)} frames, got {tuple(seconds.shape)}")
         self.held, self.seconds = held, seconds.tolist()
+        self.reader.forget()
 
     @property
     def nbytes(self) -> int:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from ssm_sense.report.palette import RULE, Palette
-from ssm_sense.report.rows import Line, Track
+from ssm_sense.report.rows import Line, Track, time_of
 from ssm_sense.report.scores import budget_of
 from ssm_sense.report.tables import mean, short_bytes
 
@@ -46,8 +46,9 @@ def courses(tracks: Sequence[Track], rows: Sequence[Line], policy_of: Callable[[
                 found.append(Course(policy, name, at[known], values[known]))
         asked: dict[float, list[float]] = {}
         for row in rows:
-            if row["run"] in runs and row.get("answer_ms") is not None and row["t_s"] is not None:
-                asked.setdefault(float(row["t_s"]), []).append(float(row["answer_ms"]))
+            answer_ms = time_of(row, "answer_ms")
+            if row["run"] in runs and answer_ms is not None and row["t_s"] is not None:
+                asked.setdefault(float(row["t_s"]), []).append(float(answer_ms))
         if len(asked) > 1:
             times = sorted(asked)
             found.append(Course(policy, "answer_ms", np.array(times), np.array([np.median(asked[t]) for t in times])))

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from ssm_sense.report.palette import BLIND, VARIABLES, Palette
-from ssm_sense.report.rows import Line
+from ssm_sense.report.rows import Line, time_of
 from ssm_sense.report.scores import series
 from ssm_sense.report.tables import mean, short_bytes
 
@@ -53,8 +53,8 @@ def _cost(run: str, rows: list[Line]) -> Cost:
         _most(row.get("peak_cuda_bytes") for row in rows),
         mean(row["ms_per_frame"] for row in live),
         mean(row["ms_per_frame"] for row in cached),
-        mean(row.get("answer_ms") for row in rows),
-        mean(row.get("first_pass_ms") for row in rows),
+        mean(time_of(row, "answer_ms") for row in rows),
+        mean(time_of(row, "first_pass_ms") for row in rows),
         _most(one.get("vision") for one in flops),
         _most(one.get("memory") for one in flops),
     )

@@ -105,6 +105,14 @@ def question_of(row: Line) -> tuple[Any, ...]:
     return (row["clip"], row["kind"], row["question"], *row["options"], row["t_s"])
 
 
+def time_of(row: Line, name: str) -> float | None:
+    """How long an answer took, "answer_ms" or "first_pass_ms"; None where that is not known.
+
+    Nor where something else was asked since the newest frame: what a policy read for that, it may have kept.
+    """
+    return row.get(name) if row.get("first_asked", True) else None
+
+
 def read(folder: Path) -> Evidence:
     """Read all files in and below a folder.
 

@@ -9,7 +9,7 @@ from typing import Any
 from ssm_sense.metrics.interval import Estimate, proportion, stream_mean
 from ssm_sense.metrics.score import best_constant
 from ssm_sense.report.palette import BLIND
-from ssm_sense.report.rows import Line
+from ssm_sense.report.rows import Line, time_of
 from ssm_sense.report.tables import mean, short_bytes
 
 _KINDS = {"vsr": "Recall (VSR)", "vsc": "Count (VSC)", "vsc-streaming": "Count while streaming (VSC)"}
@@ -226,7 +226,7 @@ def _group(title: str, rows: list[Line]) -> Group:
                 unscored=len(run_rows) - len(scored),
                 nbytes=mean(r["nbytes"] for r in run_rows),
                 ms_per_frame=mean(r["ms_per_frame"] for r in run_rows),
-                ms_per_answer=mean(r.get("answer_ms") for r in run_rows),
+                ms_per_answer=mean(time_of(r, "answer_ms") for r in run_rows),
                 told_ahead=any((r.get("traits") or {}).get("query_aware", False) for r in run_rows),
             )
         )

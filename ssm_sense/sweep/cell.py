@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ssm_sense.errors import UserError
+from ssm_sense.provenance import CHANGES, commit_of
 from ssm_sense.sweep.collect import collect
+from ssm_sense.sweep.machine import machine
 from ssm_sense.sweep.plan import CELL, HERE, WORK, Cell
-from ssm_sense.sweep.provenance import CHANGES, provenance
 from ssm_sense.sweep.words import Template, fill
 
 LAST_LINES = 12
@@ -80,7 +81,8 @@ def run_cell(cell: Cell, place: Place, stop: threading.Event | None = None) -> d
         "error": None,
         "seconds": None,
         "commands": [shlex.join(["ssm-sense", *words]) for words in commands],
-        **provenance(place.start / place.here),
+        "commit": commit_of(Path(__file__), place.start / place.here),
+        **machine(),
     }
     goes_on = _enter(folder, line, place.resume)
     begin = time.monotonic()

@@ -139,6 +139,13 @@ def test_sightings_alone_are_made_as_sure_as_things_are_there(language, folder, 
     assert torch.equal(load_file(folder / "model.safetensors")["sightings.moved"], after["sightings.moved"])
 
 
+@pytest.mark.parametrize("other", [["--tolerance", "2"], ["--writes", "0.5"]])
+def test_what_calibrates_something_else_is_refused_beside_sightings_alone(folder, videos, other: list[str]) -> None:
+    flags = ["--model", str(folder), "--videos", str(videos), "--only-sightings", *other]
+    with pytest.raises(UserError, match="expected neither --tolerance nor --writes"):
+        command.main(flags)
+
+
 def test_a_model_that_seeks_nothing_has_no_sightings_to_calibrate(language, folder, videos) -> None:
     model = stored_with(folder, language, concepts=("chair", "sofa"))
     flags = ["--model", str(folder), "--videos", str(videos), "--only-sightings"]

@@ -1,28 +1,6 @@
 """Provenance of a row."""
 
-import subprocess
-
-from ssm_sense.evaluate.run import RunInfo, commit_of
-
-
-def test_commit_is_that_of_a_tracked_file(tmp_path):
-    def git(*arguments):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        return subprocess.run(
-            ["git", "-C", tmp_path, *identity, *arguments], check=True, capture_output=True, text=True
-        ).stdout.strip()
-
-    file = tmp_path / "code.py"
-    file.write_text("x = 1\n")
-    assert commit_of(file) == "unknown"  # no repository
-    git("init", "-q")
-    assert commit_of(file) == "unknown"  # a repository that does not track it
-    git("add", "code.py")
-    git("commit", "-q", "-m", "one")
-    head = git("rev-parse", "HEAD")
-    assert commit_of(file) == head
-    file.write_text("x = 2\n")
-    assert commit_of(file) == head + "+changes"
+from ssm_sense.evaluate.run import RunInfo
 
 
 def test_here_looks_up_the_machine():

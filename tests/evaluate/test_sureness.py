@@ -43,7 +43,9 @@ def found(model: SsmSense, *streams: Watched) -> Tensor:
 def test_each_thing_is_found_as_often_as_it_is_there(seeking: SsmSense) -> None:
     long, short = watched(900, 0, snowman=at(900, 3, 800), giant_duck=at(900, *range(90))), watched(40, 1)
     short = short._replace(shown={"snowman": at(40, 7), "giant duck": at(40)})
-    moved = learn_sureness(seeking, [long, short])
+    looked: list[int] = []
+    moved = learn_sureness(seeking, [long, short], looked.append)
+    assert looked == [900, 40]
     assert list(moved) == list(SOUGHT)
     assert found(seeking, long, short).tolist() == pytest.approx([3, 90], rel=1e-3)
     assert learn_sureness(seeking, [long, short]) == moved, "learned anew, not moved once more"

@@ -70,6 +70,12 @@ def test_a_row_has_score_cost_and_provenance(clip, session, run, tmp_path):
     assert expected.items() <= row.items()
 
 
+def test_a_row_says_whether_it_was_asked_first_of_its_frames(clip, session, run, tmp_path):
+    asked = tuple(Question(f"{t}?", "3", t, "vsc") for t in (1.0, 1.0, 2.0, 9.0))
+    watch([Clip("a", clip("a", [10] * 4).frames, 1.0, 4.0, asked)], session, run, tmp_path)
+    assert [row["first_asked"] for row in lines(tmp_path / "rows.jsonl")] == [True, False, True, True]
+
+
 def test_options_keep_their_likelihoods_as_strict_json(session, run, tmp_path, clip):
     question = Question("Which?", "B", 1.0, "vsr", ("A. Bed", "B. Chair"))
     watch([Clip("a", clip("a", [1, 2]).frames, 1.0, 2.0, (question,))], session, run, tmp_path)

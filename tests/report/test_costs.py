@@ -24,6 +24,12 @@ def test_peaks_are_the_most_and_times_the_mean(make):
     assert math.isnan(cost.peak_cuda)
 
 
+def test_an_answer_from_what_was_read_for_another_is_no_answers_time(make):
+    kept = spent(make, clip="b", first_asked=False, answer_ms=1.0, first_pass_ms=1.0)
+    (cost,) = costs([spent(make, clip="a", first_asked=True), kept])
+    assert (cost.answer_ms, cost.first_pass_ms) == (10.0, 4.0)
+
+
 def test_rows_from_before_are_no_line(make):
     assert costs([make.row()]) == []
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from ssm_sense.sweep.cell import InterruptedCell, run_cell
-from ssm_sense.sweep.provenance import provenance
 
 
 def alive(pid: int) -> bool:
@@ -98,10 +97,9 @@ def interrupted(cell, place, half: Path) -> None:
 @pytest.fixture
 def code_is(monkeypatch) -> Callable[[str], None]:
     """Says which commit runs."""
-    was = provenance(Path())
 
     def say(commit: str) -> None:
-        monkeypatch.setattr("ssm_sense.sweep.cell.provenance", lambda _: {**was, "commit": commit})
+        monkeypatch.setattr("ssm_sense.sweep.cell.commit_of", lambda *_: commit)
 
     return say
 

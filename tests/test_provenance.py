@@ -1,11 +1,11 @@
-"""A sweep's own rows and figures are no change of the code that made them."""
+"""Commits are those of code: what sweeps write, and texts, are no change of it."""
 
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from ssm_sense.sweep.provenance import commit_of, provenance
+from ssm_sense.provenance import commit_of, package_versions
 
 WRITTEN = ("rows.jsonl", "table.csv", "f1.svg")
 
@@ -36,6 +36,18 @@ def test_what_a_sweep_writes_is_no_change(repository: Path) -> None:
     assert commit_of(code, sweep) == f"{clean}+changes"
 
 
+def test_code_that_differs_is_a_change_for_whoever_asks(repository: Path) -> None:
+    code = repository / "code.py"
+    clean = commit_of(code)
+    (repository / "experiments/a/b/rows.jsonl").write_text("2")
+    assert commit_of(code) == clean
+    (repository / "sweep/rows.jsonl").write_text("2")
+    assert commit_of(code) == f"{clean}+changes", "no sweep is known to have written it"
+    (repository / "sweep/rows.jsonl").write_text("1")
+    code.write_text("2")
+    assert commit_of(code) == commit_of(code, repository / "sweep") == f"{clean}+changes"
+
+
 @pytest.mark.parametrize("name", WRITTEN)
 def test_what_sweeps_write_below_experiments_is_no_change(repository: Path, name: str) -> None:
     code, sweep = repository / "code.py", repository / "sweep"
@@ -59,7 +71,5 @@ def test_what_is_not_tracked_is_unknown(repository: Path, tmp_path_factory) -> N
     assert commit_of(tmp_path_factory.mktemp("none") / "a.py", repository) == "unknown"
 
 
-def test_what_ran_is_named() -> None:
-    found = provenance(Path("nowhere"))
-    assert set(found) == {"commit", "backend", "device", "versions"}
-    assert {"python", "torch", "ssm-sense"} <= set(found["versions"])
+def test_versions_are_of_what_decides_a_number() -> None:
+    assert {"python", "torch", "ssm-sense"} <= set(package_versions())

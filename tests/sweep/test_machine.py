@@ -1,0 +1,9 @@
+"""What a cell's numbers were made on."""
+
+from ssm_sense.sweep.machine import machine
+
+
+def test_what_ran_is_named() -> None:
+    found = machine()
+    assert set(found) == {"backend", "device", "versions"}
+    assert str(found["device"]).startswith(("cpu (", "cuda ("))
