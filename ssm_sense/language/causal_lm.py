@@ -159,14 +159,14 @@ class CausalLM(nn.Module):
     # The parts that a policy with a key-value cache of its own puts together.
 
     @torch.no_grad()
-    def read(self, prefix: Tensor) -> Cache:
+    def read(self, prefix: Tensor) -> DynamicCache:
         """The cache after what comes before every prefix, and a prefix (1, P, Q); empty where there is neither."""
         lm, _ = self._loaded()
         self._check(prefix)
         embeds = torch.cat([self.embed_opening(), self._cast(prefix)], dim=1)
-        if not embeds.shape[1]:
-            return DynamicCache()
-        cache: Cache = lm.base_model(inputs_embeds=embeds, use_cache=True).past_key_values
+        cache = DynamicCache()
+        if embeds.shape[1]:
+            lm.base_model(inputs_embeds=embeds, past_key_values=cache, use_cache=True)
         return cache
 
     @torch.no_grad()
