@@ -5,7 +5,7 @@
     local       several cells at a time on this machine    cluster      the same as Ray tasks
     rows        rows.jsonl                                 drive        all of it, with a progress bar
     table       means and intervals over seeds             figure       the same, drawn
-    compare     differences to one value, seed by seed       lock         one sweep at a time in a folder
+    compare     differences to one value, seed by seed     machine      backend, device and versions of a row
 
 docs/sweeps.md says how a sweep.yaml is written.
 """
