@@ -1,7 +1,7 @@
 """Ours, of one training seed, against what a sweep's rows hold on the same streams, question by question.
 
 python experiments/memory_comparison/against.py experiments/memory_comparison/{recall,budgets}/rows.jsonl
-python experiments/memory_comparison/against.py experiments/memory_comparison/{recall,same_reader}/rows.jsonl 1x 4x 16x
+python experiments/memory_comparison/against.py experiments/memory_comparison/same_reader/{ours,rows}.jsonl 1x 4x
 
 With words, only cells that have one of them in their grid. The difference of all questions together with its 95%
 bootstrap interval over streams, p of no difference by a randomisation test over streams, and p corrected by Holm
