@@ -39,6 +39,10 @@ def test_what_a_sweep_writes_is_no_change(repository: Path) -> None:
 def test_code_that_differs_is_a_change_for_whoever_asks(repository: Path) -> None:
     code = repository / "code.py"
     clean = commit_of(code)
+    head = subprocess.run(
+        ["git", "-C", str(repository), "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+    )
+    assert clean == head.stdout.strip()
     (repository / "experiments/a/b/rows.jsonl").write_text("2")
     assert commit_of(code) == clean
     (repository / "sweep/rows.jsonl").write_text("2")
