@@ -14,7 +14,7 @@ from torch import Tensor
 from ssm_sense.memory.frame_list import least_missed
 from ssm_sense.memory.kv_cache import fit, only
 from ssm_sense.memory.level import Level
-from ssm_sense.memory.policy import Answer, Observation, answer
+from ssm_sense.memory.policy import Answer, Observation, answer, bytes_of
 from ssm_sense.memory.pooled_bank import dequantise, quantise
 from ssm_sense.nn.sources import AdjacentDifference
 from ssm_sense.state import State
@@ -158,6 +158,6 @@ class KeptFrames:
     @property
     def nbytes(self) -> int:
         """Of the frames and their times, and of what finds surprise."""
-        frames = sum(part.nbytes for part in (*self.vectors, *self.scales))
+        frames = bytes_of(self.vectors) + bytes_of(self.scales)
         watching = 8 * len(self.surprise) + self.level.nbytes if self.surprising else 0
         return frames + 8 * len(self.seconds) + watching

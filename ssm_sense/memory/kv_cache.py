@@ -16,6 +16,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from ssm_sense.language.causal_lm import CausalLM
+from ssm_sense.memory.growing_layer import GrowingLayer
 from ssm_sense.memory.policy import Answer, letters
 from ssm_sense.nn.lfp import LatentScale
 
@@ -75,8 +76,11 @@ def rotate(language: CausalLM, keys: Tensor, positions: Tensor) -> Tensor:
         raise ValueError(f"{type(lm).__name__}: {expected}, got {cosine.shape[-1]}")
     # Some models scale what they rotate; that is in the keys already.
     scaling = float(rotary.attention_scaling)
-    left, right = keys.float().chunk(2, dim=-1)
-    turned = keys.float() * (cosine[0] / scaling) + torch.cat([-right, left], dim=-1) * (sine[0] / scaling)
+    (left, right), (for_left, for_right) = keys.float().chunk(2, dim=-1), (sine[0] / scaling).chunk(2, dim=-1)
+    turned = keys.float() * (cosine[0] / scaling)
+    turned_left, turned_right = turned.chunk(2, dim=-1)
+    turned_left -= right * for_left
+    turned_right += left * for_right
     return turned.to(keys.dtype)
 
 
@@ -94,7 +98,7 @@ def extend(language: CausalLM, past: Sequence[KeyValues], embeds: Tensor) -> Key
 def extend_hidden(language: CausalLM, past: Sequence[KeyValues], embeds: Tensor) -> tuple[KeyValues, Tensor]:
     """The same, and the last hidden states (1, n, Q) of the new embeddings."""
     lm, _ = _rotary(language)
-    cache = place(language, past)
+    cache = _with_room(language, past, embeds.shape[1])
     before = cache.get_seq_length()
     embeds = embeds.to(lm.device, lm.dtype)
     hidden = lm.base_model(inputs_embeds=embeds, past_key_values=cache, use_cache=True).last_hidden_state
@@ -111,6 +115,18 @@ def place(language: CausalLM, past: Sequence[KeyValues]) -> DynamicCache:
     held = join(past)
     keys = rotate(language, held.keys, torch.arange(held.tokens))
     return DynamicCache([(k[None], v[None]) for k, v in zip(keys, held.values, strict=True)])
+
+
+def _with_room(language: CausalLM, past: Sequence[KeyValues], tokens: int) -> DynamicCache:
+    """The same as `place`, and room for so many tokens more, so that none of it is copied when they come."""
+    cache = DynamicCache()
+    if past:
+        before = sum(part.tokens for part in past)
+        room = past[0].keys.new_zeros(*past[0].keys.shape[:2], tokens, past[0].keys.shape[3])
+        held = join([*past, KeyValues(room, room)])
+        keys = rotate(language, held.keys, torch.arange(held.tokens))
+        cache.layers += [GrowingLayer.begun(k[None], v[None], before) for k, v in zip(keys, held.values, strict=True)]
+    return cache
 
 
 def answer_from(

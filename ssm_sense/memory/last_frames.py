@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ssm_sense.memory.frame_list import FrameReader, frame_bytes, stacked, tokens_of, unstacked
 from ssm_sense.memory.kv_cache import FrameTokens, fit, only
-from ssm_sense.memory.policy import Answer, Observation
+from ssm_sense.memory.policy import Answer, Observation, bytes_of
 
 
 class LastFrames:
@@ -66,4 +66,4 @@ class LastFrames:
     @property
     def nbytes(self) -> int:
         """Of the tokens."""
-        return sum(frame.nbytes for frame in self.held)
+        return bytes_of(self.held)

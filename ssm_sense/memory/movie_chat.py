@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ssm_sense.memory.frame_list import FrameReader, frame_bytes, stacked, tokens_of, unstacked
 from ssm_sense.memory.kv_cache import FrameTokens, fit, only
-from ssm_sense.memory.policy import Answer, Observation
+from ssm_sense.memory.policy import Answer, Observation, bytes_of
 
 
 class MovieChat:
@@ -108,4 +108,4 @@ class MovieChat:
     @property
     def nbytes(self) -> int:
         """Of all tokens."""
-        return sum(frame.nbytes for frame in (*self.memory, *self.buffer))
+        return bytes_of(self.memory) + bytes_of(self.buffer)

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ssm_sense.memory.policy import Answer, Observation
+from ssm_sense.memory.policy import Answer, Observation, bytes_of
 from ssm_sense.memory.similarity import SimilarityReader, Watch
 from ssm_sense.state import State
 
@@ -66,7 +66,7 @@ class NoSense:
     @property
     def nbytes(self) -> int:
         """2·V a frame."""
-        return sum(embedding.nbytes for embedding in self.embeddings)
+        return bytes_of(self.embeddings)
 
     def _all(self) -> Tensor:
         empty = torch.zeros(0, self.reader.tower.width, dtype=torch.float16)

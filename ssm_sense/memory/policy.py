@@ -52,6 +52,14 @@ class Answer(NamedTuple):
     log_likelihoods: tuple[float, ...] = ()
 
 
+class Sized(Protocol):
+    """Anything that takes bytes, such as a tensor or keys and values."""
+
+    @property
+    def nbytes(self) -> int:
+        """Of all of it."""
+
+
 class Policy(Protocol):
     """Watches latents one frame at a time and answers questions from what it kept.
 
@@ -120,3 +128,8 @@ def answer(language: CausalLM, prefix: Tensor, prompt: str, options: Sequence[st
     names = letters(options)
     scores = language.score(prefix, prompt, names).tolist()
     return Answer(names[scores.index(max(scores))], tuple(scores))
+
+
+def bytes_of(parts: Sequence[Sized]) -> int:
+    """Bytes of parts of one size, told by the first: a policy is asked at every frame, and may hold thousands."""
+    return len(parts) * parts[0].nbytes if parts else 0

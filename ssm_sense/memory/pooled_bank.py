@@ -16,7 +16,7 @@ from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.language.connector import Connector
 from ssm_sense.language.query import Query
 from ssm_sense.memory.answering import NOTHING, AnsweringModel, Told
-from ssm_sense.memory.policy import Answer, Observation, answer
+from ssm_sense.memory.policy import Answer, Observation, answer, bytes_of
 from ssm_sense.nn.bank import AgeEmbedding
 
 
@@ -157,7 +157,7 @@ class PooledBankMemory:
     @property
     def nbytes(self) -> int:
         """V + 4 a frame."""
-        return sum(part.nbytes for part in (*self.vectors, *self.scales))
+        return bytes_of(self.vectors) + bytes_of(self.scales)
 
 
 def quantise(x: Tensor) -> tuple[Tensor, Tensor]:

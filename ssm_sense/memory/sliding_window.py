@@ -12,7 +12,7 @@ from ssm_sense.language.connector import Connector
 from ssm_sense.language.query import Query
 from ssm_sense.memory.answering import NOTHING, AnsweringModel, Told
 from ssm_sense.memory.kv_cache import KeyValues, answer_from, extend, join, opening, place
-from ssm_sense.memory.policy import Answer, Observation
+from ssm_sense.memory.policy import Answer, Observation, bytes_of
 from ssm_sense.nn.pool import pool_places
 
 
@@ -171,4 +171,4 @@ class SlidingWindowMemory:
     @property
     def nbytes(self) -> int:
         """Bytes of all keys and values."""
-        return sum(part.nbytes for part in (*self.opening, *self.frames))
+        return bytes_of(self.opening) + bytes_of(self.frames)

@@ -17,7 +17,7 @@ from ssm_sense.language.causal_lm import CausalLM
 from ssm_sense.language.connector import Connector
 from ssm_sense.language.query import Query
 from ssm_sense.memory.answering import NOTHING, AnsweringModel, Told
-from ssm_sense.memory.policy import Answer, Observation, answer
+from ssm_sense.memory.policy import Answer, Observation, answer, bytes_of
 from ssm_sense.nn.mamba import Mamba
 from ssm_sense.nn.pool import pool_places
 
@@ -168,7 +168,7 @@ class StormMemory:
     @property
     def nbytes(self) -> int:
         """4·F·Q a frame."""
-        return sum(frame.nbytes for frame in self.frames)
+        return bytes_of(self.frames)
 
 
 def sample(length: int, most: int | None) -> Tensor:

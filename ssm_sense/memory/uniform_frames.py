@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ssm_sense.memory.frame_list import FrameReader, frame_bytes, least_missed, stacked, tokens_of, unstacked
 from ssm_sense.memory.kv_cache import FrameTokens, fit, only
-from ssm_sense.memory.policy import Answer, Observation
+from ssm_sense.memory.policy import Answer, Observation, bytes_of
 
 
 class UniformFrames:
@@ -77,4 +77,4 @@ class UniformFrames:
     @property
     def nbytes(self) -> int:
         """Of the tokens and their times."""
-        return sum(frame.nbytes for frame in self.held) + 8 * len(self.seconds)
+        return bytes_of(self.held) + 8 * len(self.seconds)

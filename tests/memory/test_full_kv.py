@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ssm_sense.memory.full_kv import FullKV, GrowingLayer
+from ssm_sense.memory.full_kv import FullKV
 from ssm_sense.memory.kv_cache import fork, keys_and_values, token_bytes
 
 
@@ -37,9 +37,3 @@ def test_layers_grow_in_place_and_their_copies_apart(frame_tokens, latents, chec
     place = memory.cache.layers[0].keys.data_ptr()
     checks.watch(memory, latents[3:5], 3)
     assert memory.cache.layers[0].keys.data_ptr() == place
-    layer = GrowingLayer()
-    for n in (1, 1100, 5):
-        layer.update(torch.full((1, 2, n, 4), float(n)), torch.full((1, 2, n, 4), -float(n)))
-    assert (
-        layer.keys[0, 0, :, 0].tolist() == (-layer.values[0, 1, :, 3]).tolist() == [1.0] + [1100.0] * 1100 + [5.0] * 5
-    )

@@ -65,6 +65,20 @@ def test_a_fork_grows_by_itself_and_shares_what_it_began_with(frame_tokens, late
     assert (cache.get_seq_length(), forked.get_seq_length()) == (4, 8)
 
 
+@torch.no_grad()
+def test_what_comes_leaves_what_is_held_as_it_was(frame_tokens, latents) -> None:
+    model = frame_tokens(begun=True)
+    parts = kv_cache.opening(model.language)
+    before = [(part.keys.clone(), part.values.clone()) for part in parts]
+    new = kv_cache.extend(model.language, parts, model.embed(latents[0])[None])
+    assert new.tokens == 4
+    assert all(torch.equal(p.keys, k) and torch.equal(p.values, v) for p, (k, v) in zip(parts, before, strict=True))
+    one_more = kv_cache.extend(model.language, [*parts, new], model.embed(latents[0])[None])
+    assert torch.equal(
+        kv_cache.extend(model.language, [*parts, new], model.embed(latents[0])[None]).keys, one_more.keys
+    )
+
+
 def test_packed_parts_come_back_and_wrong_ones_are_named() -> None:
     parts = [KeyValues(torch.randn(2, 2, n, 8), torch.randn(2, 2, n, 8)) for n in (3, 1, 4)]
     packed = kv_cache.pack("held", parts)
