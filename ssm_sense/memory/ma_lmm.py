@@ -27,7 +27,7 @@ class MaLmm:
     Args:
         model: in eval mode, with its language model loaded.
         length: entries of the bank; in the paper 20 for long videos, 10 for questions about short ones.
-        budget_bytes: of tokens and weights; if given, it sets `length`.
+        budget_bytes: of tokens, weights and likenesses; if given, it sets `length`.
     """
 
     causal: ClassVar[bool] = True
@@ -37,7 +37,7 @@ class MaLmm:
 
     def __init__(self, model: FrameTokens, length: int = 20, budget_bytes: int | None = None) -> None:
         if budget_bytes is not None:
-            length = fit(budget_bytes, frame_bytes(model) + 4 * model.frame_tokens, "entries")
+            length = fit(budget_bytes, frame_bytes(model) + 8 * model.frame_tokens, "entries")
         if length < 1:
             raise ValueError(f"length: expected at least 1, got {length}")
         self.model, self.length = model, length
@@ -48,17 +48,20 @@ class MaLmm:
         self.reader = FrameReader(self.model)
         self.bank = stacked(self.model, [])
         self.weights = torch.zeros(0, self.model.frame_tokens, dtype=torch.int32)
+        self.alike = alike(self.bank)
 
     @torch.inference_mode()
     def observe(self, latents: Tensor, surprise: float | None, t_s: float) -> Observation:
         """Append one frame, and merge at each place if that is one too many."""
         self.reader.forget()
         frame = tokens_of(self.model, latents)
-        one = self.weights.new_ones(1, self.model.frame_tokens, device=frame.device)
-        self.bank = torch.cat([self.bank.to(frame), frame[None]])
-        self.weights = torch.cat([self.weights.to(frame.device), one])
-        if len(self.bank) > self.length:
-            self.bank, self.weights = compress(self.bank, self.weights)
+        if len(self.bank) < self.length:
+            one = torch.ones(1, self.model.frame_tokens, dtype=torch.int32, device=frame.device)
+            self.bank = torch.cat([self.bank.to(frame), frame[None]])
+            self.weights = torch.cat([self.weights.to(frame.device), one])
+            self.alike = torch.cat([self.alike.to(frame.device), alike(self.bank[-2:])])
+        else:
+            merge(self.bank, self.weights, self.alike, frame)
         return Observation(float("nan"), 1.0, False)
 
     @torch.inference_mode()
@@ -67,34 +70,55 @@ class MaLmm:
         return self.reader.answer(list(self.bank), prompt, options)
 
     def state_dict(self) -> Mapping[str, Tensor]:
-        """``bank`` (n, F, Q) and ``weights`` (n, F), int32."""
-        return {"bank": self.bank, "weights": self.weights}
+        """``bank`` (n, F, Q), ``weights`` (n, F), int32, and ``alike`` (n − 1, F), cosines of neighbours."""
+        return {"bank": self.bank.clone(), "weights": self.weights.clone(), "alike": self.alike.clone()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a saved state; raises ValueError for one of another policy or model."""
-        only(state, "bank", "weights")
+        only(state, "bank", "weights", "alike")
         bank = stacked(self.model, unstacked(self.model, state, "bank"))
-        weights = state.get("weights", torch.zeros(0))
-        if weights.shape != bank.shape[:2]:
-            raise ValueError(f"weights: expected {tuple(bank.shape[:2])}, got {tuple(weights.shape)}")
-        self.bank, self.weights = bank, weights.to(bank.device, copy=True)
+        parts = {"weights": tuple(bank.shape[:2]), "alike": (max(0, len(bank) - 1), self.model.frame_tokens)}
+        for name, expected in parts.items():
+            found = tuple(state[name].shape) if name in state else "nothing"
+            if found != expected:
+                raise ValueError(f"{name}: expected {expected}, got {found}")
+        self.bank = bank
+        self.weights, self.alike = (state[name].to(bank.device, copy=True) for name in parts)
         self.reader.forget()
 
     @property
     def nbytes(self) -> int:
-        """Of tokens and weights."""
-        return self.bank.nbytes + self.weights.nbytes
+        """Of tokens, their weights, and how alike neighbours are."""
+        return self.bank.nbytes + self.weights.nbytes + self.alike.nbytes
 
 
-def compress(bank: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """A bank (n, F, Q) with weights (n, F), shorter by one entry: see above. Of equal pairs the oldest is merged."""
-    alike = F.cosine_similarity(bank[:-1].float(), bank[1:].float(), dim=-1)
-    into = alike.argmax(0)
-    entry = torch.arange(len(bank) - 1, device=bank.device)[:, None]
-    left, right = (entry + (entry > into)), (entry + 1)
-    places = torch.arange(bank.shape[1], device=bank.device)
-    both = (entry == into)[..., None]
-    a, b = weights[left, places][..., None], weights[right, places][..., None]
-    kept, next_one = bank[left, places], bank[right, places]
-    mean = ((kept.float() * a + next_one.float() * b) / (a + b)).to(bank.dtype)
-    return torch.where(both, mean, kept), torch.where(both, a + b, a)[..., 0]
+def alike(bank: Tensor) -> Tensor:
+    """Cosines (n − 1, F), float32, of the neighbours in a bank (n, F, Q)."""
+    return F.cosine_similarity(bank[:-1].float(), bank[1:].float(), dim=-1)
+
+
+def merge(bank: Tensor, weights: Tensor, alike_n1F: Tensor, frame: Tensor) -> None:
+    """Put one frame (F, Q) more into a full bank, all in place: see above. Of equal pairs the oldest is merged.
+
+    Args:
+        bank: (n, F, Q).
+        weights: (n, F), frames that each entry stands for.
+        alike_n1F: (n − 1, F), `alike` of the bank, before and after.
+        frame: of weight 1.
+    """
+    together = torch.cat([alike_n1F, alike(torch.stack([bank[-1], frame]))])
+    for place, left in enumerate(together.argmax(0).tolist()):
+        column, counts, cosines = bank[:, place], weights[:, place], alike_n1F[:, place]
+        last = left == len(bank) - 1
+        right, more = (frame[place], 1) if last else (column[left + 1], int(counts[left + 1]))
+        whole = int(counts[left]) + more
+        column[left] = (column[left].float() * int(counts[left]) + right.float() * more) / whole
+        counts[left] = whole
+        if not last:
+            for held, new in ((column, frame[place]), (counts, 1)):
+                held[left + 1 : -1] = held[left + 2 :].clone()
+                held[-1] = new
+            cosines[left:-1] = cosines[left + 1 :].clone()
+            cosines[-1:] = together[-1:, place]
+        around = slice(max(0, left - 1), left + 2)
+        cosines[around.start : left + 1] = alike(column[around])
