@@ -42,6 +42,8 @@ class StreamModule(L.LightningModule):
             ``rates`` says which of them.
         inventory_weight: of how wrong a model's inventory and sightings are, where it keeps them and streams tell the
             truth.
+        sightings_dropout: share of their features that sightings leave out at random while they learn. What is left out
+            follows from the step's number, so that a run that is resumed leaves out what it would have left out.
         true_events_always: they do so to the end, in validation and test too: an oracle, and no result of the model's.
         reader_weight: of the loss of a linear reader that is asked everything at once (`data.world.dense`) of what the
             model hands over wherever a question is put; 0 has none. The reader serves training alone and is no part of
@@ -63,6 +65,7 @@ class StreamModule(L.LightningModule):
         new: list[str] | None = None,
         inventory_weight: float = 0.0,
         look_alone: bool = False,
+        sightings_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if backend not in ("any", "native"):
@@ -81,6 +84,11 @@ class StreamModule(L.LightningModule):
                 f"{type(model).__name__}, {inventory_weight} and {reader_weight}"
             )
         self.look_alone = look_alone
+        if not 0 <= sightings_dropout < 1:
+            raise ValueError(f"sightings_dropout: expected 0 or more and less than 1, got {sightings_dropout}")
+        if sightings_dropout and not model.sought:
+            raise ValueError(f"sightings_dropout: expected 0 for a model without sightings, got {sightings_dropout}")
+        self.sightings_dropout = sightings_dropout
         if reader_weight and not model.readout_width:
             raise ValueError(f"reader_weight: expected 0 for {type(model).__name__}, which hands a reader nothing")
         if inventory_weight and not set(model.concepts) <= set(CATEGORIES):
@@ -106,6 +114,8 @@ class StreamModule(L.LightningModule):
             self.model.load()
         else:
             start_from(self.model, Path(self.start), self.new)
+        if isinstance(self.model, SsmSense) and self.model.sightings is not None:
+            self.model.sightings.dropout = self.sightings_dropout
         if self.rates is not None:
             self._groups = train_only(self.model, self.rates)
             if self.reader is not None:
@@ -162,6 +172,8 @@ class StreamModule(L.LightningModule):
     def on_train_batch_start(self, batch: StreamBatch, batch_idx: int) -> None:
         """Start the clock."""
         self._begun_s = time.perf_counter()
+        if self.sightings_dropout:
+            torch.manual_seed(self.global_step * self._ranks + self.global_rank)
 
     def training_step(self, batch: StreamBatch, batch_idx: int) -> Tensor:
         """Loss of one batch of streams."""

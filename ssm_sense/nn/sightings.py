@@ -59,6 +59,8 @@ class Sightings(nn.Module):
         if width % groups:
             raise ValueError(f"groups: expected a divisor of width {width}, got {groups}")
         self.sought, self.marks, self.moments = sought, marks, moments
+        self.dropout = 0.0
+        """Share of features that are left out at random while they learn to see; frames that are only read keep all."""
         self.shares: Callable[[Tensor], Tensor] = torch.ones_like
         """By which to multiply means over so many items; several processes that train one model have their own."""
         self.place = nn.Parameter(torch.zeros(locations, vision_width))
@@ -95,10 +97,13 @@ class Sightings(nn.Module):
     def sight(self, x_BTSV: Tensor) -> tuple[Tensor, Tensor]:
         """Of each frame, as it was learned, the logits of each thing being in view (B, T, X), and which mark it is
         beside (B, T, X, Y)."""
-        h = F.gelu(self.look(x_BTSV + self.place))
+        return self._sight(x_BTSV, 0.0)
+
+    def _sight(self, x_BTSV: Tensor, dropout: float) -> tuple[Tensor, Tensor]:
+        h = F.dropout(F.gelu(self.look(x_BTSV + self.place)), dropout)
         seen = self.elsewhere(h).unflatten(-1, (len(self.across), -1))
         across = torch.einsum("gsz,btzgd->btsgd", self.across * (_SUMMED / len(self.place)), seen).flatten(3)
-        h = F.gelu(self.think(h) + self.around(h.mean(2, keepdim=True)) + across)
+        h = F.dropout(F.gelu(self.think(h) + self.around(h.mean(2, keepdim=True)) + across), dropout)
         there = self.there(h)
         at, marks = torch.softmax(there, dim=2), torch.softmax(self.beside(h), dim=-1)
         return there.logsumexp(2), torch.einsum("btsx,btsy->btxy", at, marks)
@@ -108,7 +113,7 @@ class Sightings(nn.Module):
 
         true_BTX: 0 where the thing is not in view, 1 + y where it is beside mark y, negative where nobody knows.
         """
-        there, beside = self.sight(x_BTSV)
+        there, beside = self._sight(x_BTSV, self.dropout if self.training else 0.0)
         known, seen = true_BTX >= 0, true_BTX > 0
         wrong = F.binary_cross_entropy_with_logits(
             there.float(), seen.float(), reduction="none", pos_weight=there.new_tensor(_SEEN).float()

@@ -47,6 +47,20 @@ def test_a_killed_run_goes_on_with_equal_losses(arguments: Callable[..., list[st
     assert resumed == whole[-len(resumed) :]
 
 
+def test_what_is_left_out_at_random_is_so_again_in_a_run_that_goes_on(fit: Fit, tmp_path: Path) -> None:
+    often = ["--trainer.callbacks.every_n_train_steps=2"]
+    half = [*often, "--model.sightings_dropout=0.5"]
+    plain, whole = fit(tmp_path / "plain", steps=4, more=often), fit(tmp_path / "whole", steps=4, more=half)
+    assert all(one != other for one, other in zip(plain, whole, strict=True))
+    fit(tmp_path / "begun", steps=2, more=half)
+    last = tmp_path / "begun" / "checkpoints" / "last.ckpt"
+    assert fit(tmp_path / "rest", steps=4, more=[*half, f"--ckpt_path={last}"]) == whole[2:]
+    with pytest.raises(ValueError, match=r"sightings_dropout: expected 0 or more and less than 1, got 1\.0"):
+        fit(tmp_path / "all", steps=1, more=["--model.sightings_dropout=1.0"])
+    with pytest.raises(ValueError, match=r"sightings_dropout: expected 0 for a model without sightings, got 0\.5"):
+        fit(tmp_path / "none", steps=1, policy="blind", more=["--model.sightings_dropout=0.5"])
+
+
 @pytest.mark.parametrize("schedule", ["torch.optim.lr_scheduler.OneCycleLR", "ssm_sense.lit.schedule.WarmupCosine"])
 def test_no_step_is_made_beyond_the_schedules_end(fit: Fit, tmp_path: Path, schedule: str) -> None:
     """Not even where a longer one is asked for beside a checkpoint, which keeps its own."""

@@ -156,6 +156,15 @@ def test_it_learns_on_which_side_what_it_stands_beside_is() -> None:
     assert right > 0.9, f"{right:.2f}; whoever sees which marks there are, and not where, has {1 / MARKS:.2f}"
 
 
+def test_features_are_left_out_only_while_it_learns() -> None:
+    model, x, true = sightings(), torch.randn(1, 6, 4, 8), torch.randint(0, 1 + MARKS, (1, 6, THINGS))
+    read, lost = model(x, seconds(6), model.initial_state(1)), model.loss(x, true)
+    model.dropout = 0.5
+    assert len({model.loss(x, true).item() for _ in range(5)}) == 5
+    assert all(torch.equal(one, read[name]) for name, one in model(x, seconds(6), model.initial_state(1)).items())
+    assert torch.equal(model.eval().loss(x, true), lost)
+
+
 def test_what_nobody_knows_teaches_nothing() -> None:
     model, x = sightings(), torch.randn(1, 3, 4, 8)
     assert model.loss(x, torch.full((1, 3, THINGS), -1)) == 0
