@@ -1,13 +1,14 @@
 """Peak memory, and the multiplications of a frame against those counted by hand."""
 
+import subprocess
+import sys
 import time
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from ssm_sense.evaluate.cost import GREY, counted, first_pass, forget_peak, peak_bytes, vision_flops
+from ssm_sense.evaluate.cost import GREY, counted, first_pass, vision_flops
 from ssm_sense.memory.blind import Blind
 from ssm_sense.memory.policy import Answer, Observation
 from ssm_sense.stream import Session
@@ -66,15 +67,27 @@ def test_the_models_own_frame(model):
     assert counted(lambda: session.observe(latents, [1.0])) > 2 * 4 * (12 * 16 + 16 * 16 + 16 * 12)
 
 
+_HOLDS = """
+import numpy as np
+from ssm_sense.evaluate.cost import forget_peak, peak_bytes
+forget_peak()
+peaks = [peak_bytes()]
+held = np.ones(100_000_000, dtype=np.uint8)
+peaks.append(peak_bytes())
+del held
+peaks.append(peak_bytes())
+forget_peak()
+print(*peaks, peak_bytes())
+"""
+
+
 def test_the_peak_is_that_of_the_moment_and_can_be_forgotten():
-    forget_peak()
-    before = peak_bytes()
-    held = np.ones(100_000_000, dtype=np.uint8)
-    assert peak_bytes() - before > 90_000_000
-    del held
-    assert peak_bytes() - before > 90_000_000
-    forget_peak()
-    assert peak_bytes() - before < 50_000_000
+    """In a process of its own: what one that ran other tests gives back meanwhile can outweigh what it takes."""
+    done = subprocess.run([sys.executable, "-c", _HOLDS], capture_output=True, text=True, check=True)
+    before, holding, after, forgotten = map(int, done.stdout.split())
+    assert holding - before > 90_000_000
+    assert after - before > 90_000_000
+    assert forgotten - before < 50_000_000
 
 
 @pytest.mark.parametrize("options", [(), ("A. yes", "B. no")])
