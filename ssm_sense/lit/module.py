@@ -170,7 +170,7 @@ class StreamModule(L.LightningModule):
                 )
 
     def on_train_batch_start(self, batch: StreamBatch, batch_idx: int) -> None:
-        """Start the clock."""
+        """Start the clock, and the numbers by which features are left out."""
         self._begun_s = time.perf_counter()
         if self.sightings_dropout:
             torch.manual_seed(self.global_step * self._ranks + self.global_rank)

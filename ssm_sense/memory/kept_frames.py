@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ssm_sense.memory.frame_list import least_missed
-from ssm_sense.memory.kv_cache import fit, only
+from ssm_sense.memory.kv_cache import fit, only, shaped
 from ssm_sense.memory.level import Level
 from ssm_sense.memory.policy import Answer, Observation, answer, bytes_of
 from ssm_sense.memory.pooled_bank import dequantise, quantise
@@ -143,10 +143,7 @@ class KeptFrames:
             "seconds": (n,),
             "surprise": (n,),
         }
-        for name in names:
-            found = None if name not in state else tuple(state[name].shape)
-            if found != shapes[name]:
-                raise ValueError(f"{name}: expected {shapes[name]}, got {found or 'nothing'}")
+        shaped(state, {name: shapes[name] for name in names})
         device = self.model.scale.mean.device
         # Each a copy of its own, so that one that goes takes its bytes with it.
         self.vectors, self.scales = ([one.to(device, copy=True) for one in state[name]] for name in names[:2])

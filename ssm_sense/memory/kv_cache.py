@@ -190,6 +190,14 @@ def only(state: Mapping[str, Tensor], *prefixes: str) -> None:
         raise ValueError(f"expected a state of {', '.join(prefixes)}, got also {', '.join(foreign)}")
 
 
+def shaped(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises ValueError for the first of these tensors that a state lacks, or has in another shape."""
+    for name, expected in shapes.items():
+        found = tuple(state[name].shape) if name in state else "nothing"
+        if found != expected:
+            raise ValueError(f"{name}: expected {expected}, got {found}")
+
+
 def token_bytes(language: CausalLM) -> int:
     """Bytes of one token's keys and values in all layers."""
     lm, _ = _rotary(language)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssm_sense.memory.frame_list import FrameReader, frame_bytes, stacked, tokens_of, unstacked
-from ssm_sense.memory.kv_cache import FrameTokens, fit, only
+from ssm_sense.memory.kv_cache import FrameTokens, fit, only, shaped
 from ssm_sense.memory.policy import Answer, Observation
 
 
@@ -78,10 +78,7 @@ class MaLmm:
         only(state, "bank", "weights", "alike")
         bank = stacked(self.model, unstacked(self.model, state, "bank"))
         parts = {"weights": tuple(bank.shape[:2]), "alike": (max(0, len(bank) - 1), self.model.frame_tokens)}
-        for name, expected in parts.items():
-            found = tuple(state[name].shape) if name in state else "nothing"
-            if found != expected:
-                raise ValueError(f"{name}: expected {expected}, got {found}")
+        shaped(state, parts)
         self.bank = bank
         self.weights, self.alike = (state[name].to(bank.device, copy=True) for name in parts)
         self.reader.forget()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ssm_sense.memory.kv_cache import FrameTokens, KeyValues, answer_from, extend, only, opening, pack, place, unpack
-from ssm_sense.memory.policy import Answer, Observation
+from ssm_sense.memory.policy import Answer, Observation, bytes_of
 from ssm_sense.memory.retrieval import answer_retrieved
 
 
@@ -79,7 +79,7 @@ class ReKV:
     @property
     def nbytes(self) -> int:
         """Of all keys and values, and of each frame's number of tokens."""
-        return sum(part.nbytes + 8 for part in (*self.opening, *self.frames))
+        return bytes_of(self.opening) + bytes_of(self.frames) + 8 * (len(self.opening) + len(self.frames))
 
 
 def _on(parts: Sequence[KeyValues], device: torch.device) -> list[KeyValues]:
