@@ -15,7 +15,7 @@ LISTED = 4
 _OPTION = re.compile(r"^([A-Z])\. (.+)$", re.MULTILINE)
 _SUREST = 0.999
 """Surer no moment is: what is read wrongly may be any of them."""
-_ELSEWHERE = 0.05
+_ELSEWHERE = 0.01
 """Odds that a mark was seen at none of the moments that are held of it."""
 _EQUAL = 1e-6
 """Options as likely as that fit equally well."""
@@ -27,9 +27,9 @@ class SightingsWords(nn.Module):
     Four name what it was seen beside at the surest sightings, in order of time and the fainter the less sure; where the
     question names several marks, at those alone. The fifth is the letter of the option that is likeliest to be the
     order in which its marks were seen, or the mean of equals: of the moments that are held of a mark each is the true
-    one as likely as it is sure. What is wrong with an answer reaches the sightings as if it lay between all options, as
-    likely as each is. Things, marks and options are looked up by the question's own words, so to answer is to copy. A
-    question that names nothing that was looked for gets tokens that say nothing.
+    one as likely as it is sure, and no two marks have the same. What is wrong with an answer reaches the sightings as
+    if it lay between all options, as likely as each is. Things, marks and options are looked up by the question's own
+    words, so to answer is to copy. A question that names nothing that was looked for gets tokens that say nothing.
 
     Args:
         sought: X words. marks: Y words.
@@ -63,7 +63,7 @@ class SightingsWords(nn.Module):
             told = told.index_put((torch.arange(len(shown), device=told.device), shown), surest[shown])
             letter = names.new_zeros(1, names.shape[1])
             if about.letters:
-                letter = _best(_fits(about.options, seen, at))[None] @ language.embed_words(about.letters)
+                letter = _best(fits(about.options, seen, at))[None] @ language.embed_words(about.letters)
             rows.append(about.named.to(seen) * torch.cat([told @ names, letter]))
         return self.slot + torch.einsum("njq,jqp->njp", torch.stack(rows), self.said)
 
@@ -87,24 +87,29 @@ def _best(likely: Tensor) -> Tensor:
     return likely + (best / best.sum() - likely).detach()
 
 
-def _fits(options: Sequence[Sequence[int]], sure_YM: Tensor, when_YM: Tensor) -> Tensor:
-    """How likely each option is the order in which its marks were seen, one of them being it."""
+def fits(options: Sequence[Sequence[int]], sure_YM: Tensor, when_YM: Tensor) -> Tensor:
+    """How likely each option, marks one after the other, is the order in which they were seen, one of them being it.
+
+    sure_YM, when_YM: of one thing, what `Sightings.read` gives.
+    """
     likely = torch.stack([_in_that_order(sure_YM[list(marks)], when_YM[list(marks)]) for marks in options]) + _EQUAL
     return likely / likely.sum()
 
 
 def _in_that_order(sure_nM: Tensor, when_nM: Tensor) -> Tensor:
-    """How likely n marks, each seen once, were seen one after the other.
+    """How likely n marks, each seen once, were seen one after the other, no two of them at one moment.
 
     Each was at one of its moments, as likely as those are sure, or else at any of the others', as likely as they are.
+    What is seen at a moment is one thing beside one mark: for it to be beside none of these it must be none of them.
     """
-    odds = sure_nM / (1 - sure_nM.clamp_max(_SUREST))
+    times, sure = when_nM.flatten(), sure_nM.flatten()
+    claimed = (times == times[:, None]).to(sure) @ sure
+    odds = sure_nM / (1 - claimed.clamp_max(_SUREST)).view_as(sure_nM)
     known = odds / (odds.sum(1, keepdim=True) + _ELSEWHERE)
     own = torch.block_diag(*known)
     anywhere = own.sum(0) / own.sum().clamp_min(_EQUAL)
     at = own + (1 - known.sum(1, keepdim=True)) * anywhere
-    times = when_nM.flatten()
-    before = 0.5 * (1 + torch.sign(times - times[:, None])).to(at)
+    before = (times > times[:, None]).to(at)
     so_far = at[0]
     for later in at[1:]:
         so_far = later * (so_far @ before)

@@ -50,7 +50,7 @@ class Sightings(nn.Module):
         marks: int,
         width: int = 256,
         groups: int = 16,
-        moments: int = 4,
+        moments: int = 12,
     ) -> None:
         super().__init__()
         for name, number in (("sought", sought), ("marks", marks), ("groups", groups), ("moments", moments)):

@@ -1,12 +1,15 @@
 """What a question's thing was seen beside is told in order of time, and of the options which fits."""
 
+import itertools
+import math
+
 import pytest
 import torch
 
-from ssm_sense.language.sightings_words import LISTED, SightingsWords
+from ssm_sense.language.sightings_words import LISTED, SightingsWords, fits
 from ssm_sense.nn.sightings import shifted
 
-SOUGHT, MARKS, MOMENTS = ("user", "red bathroom"), ("chair", "kitchen", "beds", "room"), 3
+SOUGHT, MARKS, MOMENTS = ("user", "red bathroom"), ("chair", "kitchen", "beds", "room"), 5
 WHICH = "how many user are there"
 OPTIONS = f"{WHICH}\nOptions:\nA. Kitchen, Chair\nB. Chair, Kitchen"
 
@@ -98,8 +101,15 @@ def test_the_letter_of_the_option_that_fits_is_told(words, language):
         ([(0.6, 50.0), (0.59, 10.0), (0.59, 11.0)], [(0.9, 20.0)], "B"),
         ([(0.99, 50.0), (0.59, 10.0), (0.59, 11.0)], [(0.9, 20.0)], "A"),
         ([(0.9, 10.0)], [], "AB"),
+        ([(0.5, 50.0), (0.5, 10.0)], [(0.6, 20.0), (0.4, 50.0)], "A"),
     ],
-    ids=["either pair", "two outweigh one that is hardly surer", "but not a sure one", "nothing is known of the other"],
+    ids=[
+        "either pair",
+        "two outweigh one that is hardly surer",
+        "but not a sure one",
+        "nothing is known of the other",
+        "what is surely one of them is not both",
+    ],
 )
 def test_every_moment_that_is_held_weighs_as_much_as_it_is_sure(words, language, chair, kitchen, right):
     told = words(moments(chair=chair, kitchen=kitchen), [OPTIONS], language)[0, LISTED]
@@ -107,6 +117,24 @@ def test_every_moment_that_is_held_weighs_as_much_as_it_is_sure(words, language,
     shares = torch.linalg.lstsq(letters.T, told[:, None]).solution[:, 0]
     expected = torch.tensor([(letter in right) / len(right) for letter in "AB"])
     torch.testing.assert_close(shares / shares.sum(), expected, atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_orders_are_as_likely_as_all_ways_to_give_each_mark_a_moment_of_its_own(seed):
+    """Worked out one by one: no moment is given twice, and beside a mark it is not given, nothing was seen at it."""
+    generator = torch.Generator().manual_seed(seed)
+    beside = 0.1 + torch.rand(MOMENTS, 3, generator=generator, dtype=torch.float64)  # at each moment, beside each mark
+    beside /= beside.sum(1, keepdim=True) * (1.05 + torch.rand(MOMENTS, 1, generator=generator))
+    when = torch.rand(MOMENTS, generator=generator, dtype=torch.float64)
+    chances = dict.fromkeys(itertools.permutations(range(3)), 0.0)
+    for given in itertools.permutations(range(MOMENTS), 3):  # the moment of each mark
+        order = sorted(range(3), key=lambda mark, given=given: float(when[given[mark]]))
+        chances[tuple(order)] += math.prod(
+            float(beside[moment, mark] / (1 - beside[moment].sum())) for mark, moment in enumerate(given)
+        )
+    sure, at = beside.T.sort(1, descending=True)
+    expected = torch.tensor(list(chances.values()), dtype=torch.float64) / sum(chances.values())
+    torch.testing.assert_close(fits(list(chances), sure, when[at]), expected, atol=0.01, rtol=0)
 
 
 @torch.no_grad()
