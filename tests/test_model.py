@@ -220,7 +220,8 @@ def test_only_a_question_about_what_is_in_the_inventory_is_told_of_it(model: Ssm
 @torch.no_grad()
 def test_only_a_question_about_what_is_sought_is_told_of_its_sightings(model: SsmSense) -> None:
     _, state = model.observe(*stream(40), model.initial_state(1))
-    seen = State({**state, "sightings.sure": torch.tensor([[[0.9, 0.5]]]).unsqueeze(-1).expand(1, 1, 2, 4)})
+    sure = torch.tensor([[[0.9, 0.5]]]).unsqueeze(-1).expand_as(state["sightings.sure"])
+    seen = State({**state, "sightings.sure": sure})
     asked, other = "which is this bedroom in ?", "which room is this ?"
     told, quiet = (model.prefix(one, asked) - model.prefix(one, other) for one in (seen, state))
     assert not torch.allclose(told[:, -5:], quiet[:, -5:], atol=1e-2)
